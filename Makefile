@@ -1,0 +1,91 @@
+# One file of commands. `make` lists them. A fresh machine needs Python 3.11 to 3.13 and make, nothing else.
+#
+# Set-up writes to stderr only, so that `make -s demo ARGS="--headless --json"` prints JSON and nothing else on stdout.
+# Stamps in .venv make the second run start at once; a changed lock or pyproject.toml installs again.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+# Lazy on purpose: only making the environment asks for it.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+ARGS ?=
+PYTEST := $(PY) -m pytest
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SILENT:
+.PHONY: help install demo test check fmt bench docs browser wheel-test assets lock clean
+
+help: ## list these commands
+	sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-12s%s\n", $$1, $$2 }'
+
+install: $(VENV)/.dev assets ## set up everything for development in .venv
+
+demo: $(VENV)/.base assets ## run the demo: simulated broker, trader, dashboard (ARGS="--headless --json")
+	exec $(BIN)/robotrader demo $(ARGS)
+
+test: install check ## check, then run every test except the browser's (ARGS="-k ledger")
+	$(PYTEST) -n 2 --ignore=tests/browser $(ARGS)
+
+check: $(VENV)/.dev ## lint, formatting, types, import contracts, sizes
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PY) -m tests.architecture.sizes
+
+fmt: $(VENV)/.dev ## format the code and repair what lint can repair
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+bench: install ## benchmarks: ratios, never absolute times
+	$(PY) tests/benchmarks/run.py $(ARGS)
+
+docs: $(VENV)/.dev ## check the documentation: commands, links, glossary
+	$(PYTEST) -q tests/architecture/test_docs.py
+
+browser: install ## drive the dashboard in Chromium (needs Chromium)
+	$(PYTEST) tests/browser $(ARGS)
+
+wheel-test: install ## build the wheel and use it in a clean environment without network
+	$(PYTEST) tests/wheel $(ARGS)
+
+assets: $(VENV)/.build ## fetch the dashboard's third-party files
+	$(PY) scripts/build_assets.py
+
+lock: $(VENV)/.dev ## renew the hash-pinned locks after a change (ARGS=--upgrade takes newer releases)
+	$(COMPILE) $(ARGS) --extra dev -o requirements/dev.txt pyproject.toml 1>&2
+	$(COMPILE) $(ARGS) -o requirements/base.txt pyproject.toml 1>&2
+	$(COMPILE) $(ARGS) -o requirements/build.txt requirements/build.in 1>&2
+	$(COMPILE) $(ARGS) -o requirements/node.txt requirements/node.in 1>&2
+
+clean: ## remove everything that was built or cached, .venv included
+	rm -rf $(VENV) dist build src/robotrader/web/static/vendor
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests scripts -name __pycache__ -prune -exec rm -rf {} +
+
+# ------------------------------------------------------------------------------------------------------------- set-up
+# uv installs in seconds what takes pip a minute; where uv cannot run, pip does the same from the same hashes.
+define sync
+echo "robotrader: installing $(1)" >&2
+$(BIN)/uv pip install --quiet --python $(PY) --require-hashes -r $(1) 1>&2 \
+  || $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) 1>&2
+$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e . 1>&2
+endef
+
+$(VENV)/.build: requirements/build.txt
+	test -n "$(PYTHON)" || { echo "robotrader: needs Python 3.11, 3.12 or 3.13 as python3; none was found" >&2; exit 1; }
+	echo "robotrader: making $(VENV) with $(PYTHON)" >&2
+	$(PYTHON) -m venv $(VENV) 1>&2
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $< 1>&2
+	touch $@
+
+$(VENV)/.base: $(VENV)/.build requirements/base.txt pyproject.toml
+	$(call sync,requirements/base.txt)
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.build requirements/dev.txt pyproject.toml
+	$(call sync,requirements/dev.txt)
+	touch $(VENV)/.base $@ # the development set contains the default one

@@ -1,0 +1,1 @@
+"""All I/O, nothing clever: each adapter implements one port."""

@@ -1,0 +1,265 @@
+"""From journaled broker messages to events: identity, order status, executions, commissions, errors.
+
+Identity is our `OrderId` in `orderRef`, then permId, then the order id of our own client id; never a bare order id.
+Messages of orders that we do not know (another client's, manual ones) give no events: they stay in the journal as
+they came, and their effect shows as a position that our fills do not explain.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from robotrader.adapters.ibkr.errors import ErrorClass, classify
+from robotrader.model import (
+    NANOS_PER_SECOND,
+    AnyEvent,
+    Commission,
+    CommissionReported,
+    Currency,
+    DataError,
+    Fill,
+    Instrument,
+    InstrumentId,
+    Order,
+    OrderAccepted,
+    OrderCanceled,
+    OrderFilled,
+    OrderId,
+    OrderPendingCancel,
+    OrderRejected,
+    OrderSuspended,
+    OrderUnresolved,
+    Side,
+    TradingHalted,
+    money,
+)
+from robotrader.ports import BrokerMessage
+
+_log = logging.getLogger(__name__)
+
+Fields = Mapping[str, Any]
+Events = Sequence[AnyEvent]
+
+NOTHING: Events = ()
+_SIDES = {"BOT": Side.BUY, "SLD": Side.SELL}
+
+
+class Known:
+    """What the interpreter must remember of one of our orders.
+
+    `seen`: the broker showed that it has the order; a refusal after that may be one of a change only.
+    `ended`: the event that ended it, so that every further word of its end gives the very same event.
+    """
+
+    __slots__ = ("broker_order_id", "ended", "order", "seen")
+
+    def __init__(self, order: Order, broker_order_id: int, *, seen: bool) -> None:
+        self.order = order
+        self.broker_order_id = broker_order_id
+        self.seen = seen
+        self.ended: AnyEvent | None = None
+
+
+class Interpreter:
+    """Turn messages into events; nothing but the orders it was told of and what it has read decides the result."""
+
+    def __init__(self, instruments: Mapping[InstrumentId, Instrument]) -> None:
+        self._instruments = instruments
+        self._by_ref: dict[str, Known] = {}
+        self._by_id: dict[int, Known] = {}
+        self._by_perm: dict[int, Known] = {}
+        self._executions: set[str] = set()
+        self._early: dict[str, CommissionReported] = {}
+        self._readers = {
+            "openOrder": self._open_order,
+            "orderStatus": self._order_status,
+            "completedOrder": self._completed_order,
+            "execDetails": self._execution,
+            "commissionReport": self._commission,
+            "error": self._error,
+            "lostMessage": self._lost,
+        }
+
+    def know(self, order: Order, broker_order_id: int, *, seen: bool) -> None:
+        """Make an order known; `seen` if it may have reached the broker before."""
+        known = Known(order, broker_order_id, seen=seen)
+        self._by_ref[order.id] = known
+        self._by_id[broker_order_id] = known
+
+    def broker_order_id(self, order_id: OrderId) -> int | None:
+        """Return the broker's id of an order, None if it is not known."""
+        known = self._by_ref.get(order_id)
+        return None if known is None else known.broker_order_id
+
+    def events(self, message: BrokerMessage, *, client_id: int) -> Events:
+        """Return the events that a message means.
+
+        Raises
+        ------
+        DataError
+            The message cannot be understood.
+        """
+        reader = self._readers.get(message.name)
+        if reader is None:
+            raise DataError(f"no broker message is called {message.name!r}", fields=message.fields)
+        fields = message.fields
+        try:
+            if fields.get("clientId", client_id) != client_id and message.name == "orderStatus":
+                return NOTHING  # its order id is another client's
+            return reader(fields, message.ts_init)
+        except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+            raise DataError(f"{message.name} cannot be understood ({error!r})", fields=fields) from error
+
+    # ------------------------------------------------------------------------------------------------------ orders
+    def _owner(self, fields: Fields) -> Known | None:
+        """Return the order that a message is about, and learn its permId."""
+        reference, perm_id = fields.get("orderRef"), fields.get("permId")
+        if reference:
+            known = self._by_ref.get(reference)
+        else:
+            known = self._by_perm.get(perm_id or 0) or self._by_id.get(fields.get("orderId", 0))
+        if known is not None and perm_id:
+            self._by_perm[perm_id] = known
+        return known
+
+    def _open_order(self, fields: Fields, ts: int) -> Events:
+        known = self._owner(fields)
+        return NOTHING if known is None else self._status(known, fields, fields["warningText"], ts)
+
+    def _order_status(self, fields: Fields, ts: int) -> Events:
+        known = self._owner(fields)
+        if known is None:
+            return NOTHING
+        why = fields["whyHeld"]
+        events = self._status(known, fields, why, ts)
+        if "locate" in why and known.ended is None:  # shares to borrow are looked for: alive, but cannot fill
+            return (*events, OrderSuspended(ts_event=ts, ts_init=ts, order_id=known.order.id, reason=why))
+        return events
+
+    def _completed_order(self, fields: Fields, ts: int) -> Events:
+        """Read one finished order; Inactive there is an end, while an open one may come back."""
+        known = self._owner(fields)
+        if known is None or fields["status"] == "Filled":
+            return NOTHING
+        known.seen = True
+        return (self._canceled(known, fields["completedStatus"] or fields["status"], ts),)
+
+    def _status(self, known: Known, fields: Fields, reason: str, ts: int) -> Events:
+        known.seen = True
+        order_id, status = known.order.id, fields["status"]
+        match status:
+            case "PreSubmitted" | "Submitted":
+                if not fields["permId"]:  # 0 in the first callbacks of an order
+                    return NOTHING
+                return (OrderAccepted(ts_event=ts, ts_init=ts, order_id=order_id, perm_id=fields["permId"]),)
+            case "Cancelled" | "ApiCancelled":
+                return (self._canceled(known, reason or status, ts),)
+            case "Inactive":
+                suspended = OrderSuspended(ts_event=ts, ts_init=ts, order_id=order_id, reason=reason or status)
+                return (known.ended or suspended,)
+            case "PendingCancel":
+                return (OrderPendingCancel(ts_event=ts, ts_init=ts, order_id=order_id),)
+            case "PendingSubmit" | "ApiPending" | "Filled" | "":  # fills come from executions only
+                return NOTHING
+            case _:
+                raise DataError(f"order {order_id}: unknown status {status!r}", order_id=order_id)
+
+    @staticmethod
+    def _canceled(known: Known, reason: str, ts: int) -> AnyEvent:
+        known.ended = known.ended or OrderCanceled(ts_event=ts, ts_init=ts, order_id=known.order.id, reason=reason)
+        return known.ended
+
+    def _error(self, fields: Fields, ts: int) -> Events:
+        known = self._by_id.get(fields["orderId"])
+        if known is None:
+            return NOTHING
+        code, text, order_id = fields["code"], fields["text"], known.order.id
+        match classify(code):
+            case ErrorClass.WARNING | ErrorClass.UNCHANGED:
+                return NOTHING
+            case ErrorClass.CANCEL_OUTCOME:
+                _log.warning("order %s was not canceled, what became of it must be asked: %s %s", order_id, code, text)
+                return NOTHING
+            case ErrorClass.HELD:
+                return (OrderSuspended(ts_event=ts, ts_init=ts, order_id=order_id, reason=f"{code}: {text}"),)
+            case ErrorClass.CANCELED:
+                return (self._canceled(known, text, ts),)
+            case _ if known.ended is not None:
+                return (known.ended,)
+            case ErrorClass.REJECTED if not known.seen:
+                known.ended = OrderRejected(ts_event=ts, ts_init=ts, order_id=order_id, code=code, reason=text)
+                return (known.ended,)
+            case _:
+                return (OrderUnresolved(ts_event=ts, ts_init=ts, order_id=order_id, reason=f"{code}: {text}"),)
+
+    # -------------------------------------------------------------------------------------------------- executions
+    def _execution(self, fields: Fields, ts: int) -> Events:
+        known = self._owner(fields)
+        if known is None:
+            return NOTHING
+        known.seen = True
+        order, side = known.order, _SIDES[fields["side"]]
+        instrument = self._instruments[order.instrument]
+        if (fields["symbol"], side) != (instrument.symbol, order.side):
+            raise DataError(
+                f"execution {fields['execId']} is {side} {fields['symbol']}, but order {order.id} is"
+                f" {order.side} {instrument.symbol}",
+                order_id=order.id,
+            )
+        stem, revision = _execution_id(fields)
+        at = _nanos(fields["time"])
+        fill = Fill(
+            exec_id=stem, revision=revision, order_id=order.id, strategy=order.strategy, instrument=instrument.id,
+            side=side, quantity=_whole(fields["shares"]), price=instrument.price(fields["price"]), ts_event=at,
+        )  # fmt: skip
+        self._executions.add(stem)
+        filled = OrderFilled(ts_event=at, ts_init=ts, fill=fill)
+        early = self._early.get(fields["execId"])
+        return (filled,) if early is None else (filled, early)
+
+    def _commission(self, fields: Fields, ts: int) -> Events:
+        """Read what an execution of ours cost; one that comes before its execution waits for it."""
+        if fields["commission"] is None:
+            return NOTHING
+        stem, revision = _execution_id(fields)
+        commission = Commission(
+            exec_id=stem,
+            revision=revision,
+            amount=money(Decimal(repr(fields["commission"]))),
+            currency=Currency(fields["currency"]),
+        )
+        event = CommissionReported(ts_event=ts, ts_init=ts, commission=commission)
+        if stem in self._executions:
+            return (event,)
+        self._early[fields["execId"]] = event
+        return NOTHING
+
+    @staticmethod
+    def _lost(fields: Fields, ts: int) -> Events:
+        reason = f"a message of the broker was lost in decoding: {fields['cause'] or fields['text']}"
+        return (TradingHalted(ts_event=ts, ts_init=ts, reason=reason),)
+
+
+def _execution_id(fields: Fields) -> tuple[str, int]:
+    """Return stem and revision: a correction has the same stem and a higher last part."""
+    stem, dot, revision = fields["execId"].rpartition(".")
+    if not (stem and dot):
+        raise ValueError(f"execId {fields['execId']!r} has no revision")
+    return stem, int(revision)
+
+
+def _whole(shares: float) -> int:
+    """Return whole units; 0 is a bust, the correction of an execution to nothing."""
+    if shares != int(shares) or shares < 0:
+        raise ValueError(f"expected whole shares, found {shares}")
+    return int(shares)
+
+
+def _nanos(text: str) -> int:
+    """Return an ISO 8601 time with zone as ns UTC."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"time {text!r} has no zone")
+    return int(at.timestamp()) * NANOS_PER_SECOND

@@ -1,0 +1,186 @@
+"""The only place where ib_async's objects become ours, and ours become theirs.
+
+What arrives becomes plain JSON values before it reaches the inbox: the journal keeps it as it came.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC
+from decimal import Decimal
+from typing import Any
+
+from ib_async.contract import Contract
+from ib_async.objects import BarData, CommissionReport, Execution, ExecutionFilter
+from ib_async.order import Order as WireOrder
+from ib_async.order import OrderState as WireOrderState
+from ib_async.util import UNSET_DOUBLE, UNSET_INTEGER
+
+from robotrader.model import DataError, Instrument, InstrumentId, InvariantViolation, Order, OrderType, Venue
+
+Fields = dict[str, Any]
+
+ORDER_STATUS = (
+    "orderId", "status", "filled", "remaining", "avgFillPrice", "permId", "parentId", "lastFillPrice", "clientId",
+    "whyHeld", "mktCapPrice",
+)  # fmt: skip
+"""Fields of an orderStatus message, in the order of the wire."""
+
+_CONTRACT = ("conId", "symbol", "secType", "exchange", "currency", "localSymbol")
+_ORDER = ("permId", "orderRef", "account", "action", "totalQuantity", "orderType", "lmtPrice", "auxPrice", "tif")
+_EXECUTION = (
+    "orderId", "execId", "acctNumber", "side", "shares", "price", "permId", "clientId", "cumQty", "avgPrice",
+    "orderRef", "liquidation", "lastLiquidity",
+)  # fmt: skip
+
+
+def contract_of(instrument: Instrument) -> Contract:
+    """Return the contract that an order or a request for this instrument names; orders route through SMART."""
+    return Contract(
+        secType=instrument.asset_class.value,
+        symbol=instrument.symbol,
+        exchange="SMART",
+        primaryExchange="" if instrument.venue is Venue.SMART else instrument.venue.value,
+        currency=instrument.currency,
+    )
+
+
+def order_of(order: Order, instrument: Instrument, account: str) -> WireOrder:
+    """Return the order as IBKR wants it: exactly the approved terms, and our id in `orderRef`.
+
+    Prices stay `Decimal`: ib_async writes their text, so that no float touches them.
+
+    Raises
+    ------
+    InvariantViolation
+        A price that the type needs is missing or not on the tick grid: those are not the approved terms.
+    """
+    wire = WireOrder(
+        action=order.side.value,
+        totalQuantity=order.quantity,
+        orderType=order.type.value,
+        tif=order.tif.value,
+        orderRef=order.id,
+        account=account,
+        transmit=True,
+        outsideRth=False,
+    )
+    if order.type is OrderType.LIMIT:
+        wire.lmtPrice = _price(order, order.limit_price, instrument)
+    if order.type is OrderType.STOP:
+        wire.auxPrice = _price(order, order.stop_price, instrument)
+    return wire
+
+
+def _price(order: Order, price: Decimal | None, instrument: Instrument) -> Decimal:
+    if price is None or instrument.price(price) != price:
+        raise InvariantViolation(
+            f"order {order.id}: a {order.type} order needs a price on the grid of {instrument.tick}, found {price}",
+            order_id=order.id,
+        )
+    return instrument.price(price)
+
+
+def executions_of(account: str) -> ExecutionFilter:
+    """Return the filter that asks for all executions of the account, by whichever client."""
+    return ExecutionFilter(acctCode=account)
+
+
+def plain(value: object) -> Any:
+    """Return a decoded value as JSON can hold it; unset and not finite become None."""
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, float) and (value == UNSET_DOUBLE or not math.isfinite(value)):
+        return None
+    return None if value == UNSET_INTEGER else value
+
+
+def _pick(source: object, names: tuple[str, ...]) -> Fields:
+    return {name: plain(getattr(source, name)) for name in names}
+
+
+def open_order(order_id: int, contract: Contract, order: WireOrder, state: WireOrderState) -> Fields:
+    """Return the fields of an openOrder message."""
+    return {
+        "orderId": order_id,
+        "clientId": order.clientId,
+        **_pick(contract, _CONTRACT),
+        **_pick(order, _ORDER),
+        "status": state.status,
+        "warningText": state.warningText,
+    }
+
+
+def completed_order(contract: Contract, order: WireOrder, state: WireOrderState) -> Fields:
+    """Return the fields of a completedOrder message; the wire gives it no order id."""
+    return {
+        **_pick(contract, _CONTRACT),
+        **_pick(order, _ORDER),
+        "filledQuantity": plain(order.filledQuantity),
+        "status": state.status,
+        "completedTime": state.completedTime,
+        "completedStatus": state.completedStatus,
+    }
+
+
+def execution(contract: Contract, found: Execution) -> Fields:
+    """Return the fields of an execDetails message; `time` is ISO 8601 in UTC.
+
+    The id of the request that it answers is left out: the same execution reads the same whenever it is told.
+    """
+    return {
+        **_pick(contract, _CONTRACT),
+        **_pick(found, _EXECUTION),
+        "executedOn": found.exchange,
+        "time": found.time.astimezone(UTC).isoformat(),
+    }
+
+
+def commission(report: CommissionReport) -> Fields:
+    """Return the fields of a commissionReport message."""
+    return _pick(report, ("execId", "commission", "currency", "realizedPNL"))
+
+
+def position(account: str, contract: Contract, quantity: float, average_cost: float) -> Fields:
+    """Return the fields of a position message."""
+    return {
+        "account": account,
+        **_pick(contract, _CONTRACT),
+        "position": plain(quantity),
+        "avgCost": plain(average_cost),
+    }
+
+
+def history_row(bar: BarData) -> tuple[str, float, float, float, float, float]:
+    """Return date, open, high, low, close and volume exactly as decoded."""
+    return str(bar.date), bar.open, bar.high, bar.low, bar.close, bar.volume
+
+
+def signed_units(fields: Mapping[str, Any]) -> int:
+    """Return a position's signed whole units.
+
+    Raises
+    ------
+    DataError
+        The position is not a whole number; only whole shares are supported.
+    """
+    quantity = fields["position"]
+    if quantity is None or quantity != int(quantity):
+        raise DataError(f"{fields['symbol']}: expected a position in whole units, found {quantity}")
+    return int(quantity)
+
+
+def instrument_id_of(fields: Mapping[str, Any], instruments: Mapping[InstrumentId, Instrument]) -> InstrumentId:
+    """Return the configured instrument of a position, or a telling id for one that we do not know.
+
+    The wire names symbol, type and currency, but not always the primary exchange.
+    """
+    symbol, exchange = fields["symbol"], fields["exchange"]
+    same = [
+        i
+        for i in instruments.values()
+        if (i.symbol, i.asset_class, i.currency) == (symbol, fields["secType"], fields["currency"])
+    ]
+    exact = [i for i in same if i.venue == exchange]
+    if exact or len(same) == 1:
+        return (exact or same)[0].id
+    return InstrumentId(f"{fields['localSymbol'] or symbol}.{exchange or fields['secType']}")

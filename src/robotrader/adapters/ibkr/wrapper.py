@@ -1,0 +1,196 @@
+"""What ib_async's decoder calls, each callback by name.
+
+The decoder swallows every exception, also from callbacks: so they only take note, and its error log is heard by
+`LostMessages`. A catch-all `__getattr__` is avoided on purpose: it would fake ib_async's optional hooks.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC
+from types import SimpleNamespace
+from typing import Any
+
+from robotrader.adapters.ibkr import translate
+from robotrader.adapters.ibkr.errors import HARMLESS, ErrorClass, classify, request_failure
+from robotrader.adapters.ibkr.pending import PendingRequests, Question
+from robotrader.ports import BrokerMessage, Inbox, LinkChanged
+
+_log = logging.getLogger(__name__)
+
+DECODING_LOGGERS = ("ib_async.Decoder", "eventkit.event")
+"""Where a message that could not be decoded or handled is logged, and nowhere else noted."""
+
+
+class OrderCallbacks:
+    """Messages of orders go to the inbox as they came.
+
+    Open orders, statuses and commissions cannot be told from the answer to a question, so during one they go both
+    ways: nothing is lost, and events are idempotent. Answers that are ours alone go to their question only.
+    """
+
+    def __init__(self, inbox: Inbox, pending: PendingRequests) -> None:
+        self._inbox = inbox
+        self._pending = pending
+
+    def open_order(self, order_id: int, contract: Any, order: Any, state: Any) -> None:
+        fields = translate.open_order(order_id, contract, order, state)
+        self._both(BrokerMessage(name="openOrder", fields=fields), Question.OPEN_ORDERS)
+
+    def order_status(self, *values: object) -> None:
+        fields = dict(zip(translate.ORDER_STATUS, map(translate.plain, values), strict=True))
+        self._both(BrokerMessage(name="orderStatus", fields=fields), Question.OPEN_ORDERS)
+
+    def commission_report(self, report: Any) -> None:
+        fields = translate.commission(report)
+        self._both(BrokerMessage(name="commissionReport", fields=fields), Question.COMMISSIONS)
+
+    def execution(self, request_id: int, contract: Any, execution: Any) -> None:
+        message = BrokerMessage(name="execDetails", fields=translate.execution(contract, execution))
+        if not self._pending.add(request_id, message):  # live ones have id -1; a late answer is news as well
+            self._inbox.put(message)
+
+    def completed_order(self, contract: Any, order: Any, state: Any) -> None:
+        message = BrokerMessage(name="completedOrder", fields=translate.completed_order(contract, order, state))
+        if not self._pending.add(Question.COMPLETED_ORDERS, message):
+            self._inbox.put(message)
+
+    def _both(self, message: BrokerMessage, question: Question) -> None:
+        self._pending.add(question, message)
+        self._inbox.put(message)
+
+
+class AnswerCallbacks:
+    """Answers to questions of ours."""
+
+    def __init__(self, pending: PendingRequests) -> None:
+        self._pending = pending
+
+    def end_of(self, question: Question) -> Callable[[], None]:
+        """Return the callback of an End marker without an id."""
+        return lambda: self._pending.end(question)
+
+    def end(self, request_id: int, *_more: str) -> None:
+        self._pending.end(request_id)
+
+    def position(self, account: str, contract: Any, quantity: float, average_cost: float) -> None:
+        self._pending.add(Question.POSITIONS, translate.position(account, contract, quantity, average_cost))
+
+    def account_value(self, request_id: int, account: str, _model: str, *value: str) -> None:
+        self._pending.add(request_id, (account, *value))
+
+    def history(self, request_id: int, bar: Any) -> None:
+        self._pending.add(request_id, translate.history_row(bar))
+
+
+class SessionCallbacks:
+    """What concerns the session as a whole, and every error message.
+
+    `on_time` takes the broker's time (s), `on_closed` the end of an established session.
+    """
+
+    def __init__(
+        self, inbox: Inbox, pending: PendingRequests, on_time: Callable[[int], None], on_closed: Callable[[], None]
+    ) -> None:
+        self._inbox = inbox
+        self._pending = pending
+        self.current_time = on_time
+        self.connection_closed = on_closed
+        self.next_order_id: int | None = None
+        self.last_words = ""
+        self.gone: asyncio.Future[None] | None = None
+
+    def next_valid_id(self, order_id: int) -> None:
+        self.next_order_id = order_id
+        self._pending.add(Question.NEXT_ID, order_id)
+        self._pending.end(Question.NEXT_ID)
+
+    def socket_closed(self) -> None:
+        if self.gone is not None and not self.gone.done():
+            self.gone.set_result(None)
+
+    def error(self, request_id: int, code: int, text: str, advanced: str) -> None:
+        kind = classify(code)
+        if request_id in self._pending:
+            if kind not in HARMLESS:
+                self._pending.end(request_id, request_failure(code, text))
+        elif request_id > 0:
+            fields = {"orderId": request_id, "code": code, "text": text, "advanced": advanced}
+            self._inbox.put(BrokerMessage(name="error", fields=fields))
+        else:
+            self._system(kind, f"{code}: {text}")
+
+    def _system(self, kind: ErrorClass, text: str) -> None:
+        if kind in {ErrorClass.LINK_LOST, ErrorClass.LINK_RESTORED}:
+            self._inbox.put(LinkChanged(connected=kind is ErrorClass.LINK_RESTORED, reason=text))
+        elif kind is not ErrorClass.NOTICE:
+            self.last_words = text
+            _log.warning("gateway: %s", text)
+
+
+class Wrapper:
+    """The callbacks under ib_async's names; times without a zone are read in `tws_timezone`."""
+
+    def __init__(
+        self, orders: OrderCallbacks, answers: AnswerCallbacks, session: SessionCallbacks, tws_timezone: str
+    ) -> None:
+        for name in IGNORED:
+            setattr(self, name, _ignore)
+        self.defaultTimezone = UTC
+        self.ib = SimpleNamespace(TimezoneTWS=tws_timezone)
+        self.openOrder = orders.open_order
+        self.orderStatus = orders.order_status
+        self.execDetails = orders.execution
+        self.commissionReport = orders.commission_report
+        self.completedOrder = orders.completed_order
+        self.openOrderEnd = answers.end_of(Question.OPEN_ORDERS)
+        self.completedOrdersEnd = answers.end_of(Question.COMPLETED_ORDERS)
+        self.positionEnd = answers.end_of(Question.POSITIONS)
+        self.execDetailsEnd = answers.end
+        self.accountUpdateMultiEnd = answers.end
+        self.historicalDataEnd = answers.end
+        self.position = answers.position
+        self.accountUpdateMulti = answers.account_value
+        self.historicalData = answers.history
+        self.error = session.error
+        self.currentTime = session.current_time
+        self.nextValidId = session.next_valid_id
+        self.setEventsDone = session.socket_closed
+        self.connectionClosed = session.connection_closed
+
+
+IGNORED = tuple(
+    """
+    accountDownloadEnd accountSummary accountSummaryEnd bondContractDetails connectAck contractDetails
+    contractDetailsEnd deltaNeutralValidation displayGroupList displayGroupUpdated familyCodes fundamentalData
+    headTimestamp histogramData historicalDataUpdate historicalNews historicalNewsEnd historicalSchedule
+    historicalTicks historicalTicksBidAsk historicalTicksLast managedAccounts marketDataType marketRule
+    mktDepthExchanges newsArticle newsProviders orderBound pnl pnlSingle positionMulti positionMultiEnd priceSizeTick
+    realtimeBar receiveFA replaceFAEnd rerouteMktDataReq rerouteMktDepthReq scannerData scannerDataEnd
+    scannerParameters securityDefinitionOptionParameter securityDefinitionOptionParameterEnd smartComponents
+    softDollarTiers symbolSamples tickByTickAllLast tickByTickBidAsk tickByTickMidPoint tickEFP tickGeneric tickNews
+    tickOptionComputation tickReqParams tickSize tickSnapshotEnd tickString updateAccountTime updateAccountValue
+    updateMktDepth updateMktDepthL2 updateNewsBulletin updatePortfolio userInfo verifyAndAuthCompleted
+    verifyAndAuthMessageAPI verifyCompleted verifyMessageAPI wshEventData wshMetaData
+    """.split()
+)
+"""Callbacks that the decoder may make and that nothing here asks for."""
+
+
+def _ignore(*_anything: object) -> None:
+    """Take no note."""
+
+
+class LostMessages(logging.Handler):
+    """Count the messages that were lost in decoding; each one is a `lostMessage` in the inbox, and trading halts."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        super().__init__(logging.ERROR)
+        self._inbox = inbox
+        self.count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of one error of the decoder."""
+        self.count += 1
+        cause = "" if not record.exc_info else repr(record.exc_info[1])
+        self._inbox.put(BrokerMessage(name="lostMessage", fields={"text": record.getMessage()[:500], "cause": cause}))

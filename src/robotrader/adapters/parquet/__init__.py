@@ -1,0 +1,1 @@
+"""Datasets: samples, seeded sets, and CSV or Parquet files."""

@@ -1,0 +1,97 @@
+"""Two engines on one file: one that writes and one that cannot."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy.pool import NullPool, QueuePool
+
+from robotrader.model import ConfigError
+
+BUSY_TIMEOUT_S = 5.0
+
+_WRITE_PRAGMAS = (
+    "auto_vacuum=INCREMENTAL",  # takes effect before the first table only
+    "synchronous=FULL",  # NORMAL may lose the last commits at power loss
+    "foreign_keys=ON",
+    "recursive_triggers=ON",  # else REPLACE deletes rows past the append-only triggers
+)
+
+
+class Database:
+    """A journal database: a SQLite file, or memory (`path` None), which lives as long as this object.
+
+    `write` begins with BEGIN IMMEDIATE: a deferred transaction that reads and then writes fails at once
+    when another process wrote in between, whatever the busy timeout. In memory both engines share one
+    connection, so nothing may read through `read` inside a write transaction.
+    """
+
+    def __init__(self, path: Path | None, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+        self.path = path
+        self._timeout_s = busy_timeout_s
+        self.write = self._write_engine()
+        self.read = self.write if path is None else self._read_engine(path)
+
+    def exists(self) -> bool:
+        """Tell whether there is anything to read."""
+        return self.path is None or self.path.is_file()
+
+    def close(self) -> None:
+        """Close all connections; memory is lost."""
+        self.write.dispose()
+        self.read.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write_engine(self) -> Engine:
+        name = ":memory:" if self.path is None else str(self.path)
+        engine = create_engine(
+            "sqlite://",
+            creator=lambda: self._connect(name, uri=False),
+            poolclass=StaticPool if self.path is None else NullPool,
+            paramstyle="named",
+        )
+
+        @event.listens_for(engine, "connect")
+        def configure(connection: sqlite3.Connection, _: object) -> None:
+            for pragma in _WRITE_PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}")
+            wanted = "memory" if self.path is None else "wal"
+            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+            if mode != wanted:  # SQLite reports failure by the value only
+                raise ConfigError(f"{name}: journal_mode must be {wanted}, found {mode}: use a local disk", path=name)
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+        return engine
+
+    def _read_engine(self, path: Path) -> Engine:
+        # mode=rw never creates the file, and unlike ro it can recover the WAL of a killed writer.
+        uri = f"file:{quote(str(path))}?mode=rw"
+        engine = create_engine(
+            "sqlite://", creator=lambda: self._connect(uri, uri=True), poolclass=QueuePool, paramstyle="named"
+        )
+
+        @event.listens_for(engine, "connect")
+        def configure(connection: sqlite3.Connection, _: object) -> None:
+            connection.execute("PRAGMA query_only=ON")
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN")
+
+        return engine
+
+    def _connect(self, name: str, **options: Any) -> sqlite3.Connection:
+        # isolation_level None: the driver begins nothing by itself, the engines above do.
+        return sqlite3.connect(
+            name, timeout=self._timeout_s, isolation_level=None, check_same_thread=False, **options
+        )

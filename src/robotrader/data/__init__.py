@@ -1,0 +1,1 @@
+"""Rules of data: shapes, quality, seeded generation. Pure; reading and writing is in `adapters`."""

@@ -1,0 +1,125 @@
+"""A rectangle of bars: what backtests run over and what vectorized strategies see."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robotrader.model import Bar, BarSpec, DataError, Instrument, InstrumentId
+
+Floats = NDArray[np.float64]
+Times = NDArray[np.int64]
+
+_CHUNK = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Panel:
+    """Bars of several instruments on one time axis.
+
+    Attributes
+    ----------
+    instruments : tuple of Instrument
+        Length n_instruments, the columns.
+    opened, ts : int64, shape (n_bars,)
+        Start and end of each row's bars in ns UTC, strictly ascending (a daily row's: session open and close).
+    open, high, low, close, volume : float64, shape (n_bars, n_instruments)
+        NaN in all five where an instrument has no bar in that row. Volume in units.
+    """
+
+    instruments: tuple[Instrument, ...]
+    spec: BarSpec
+    opened: Times
+    ts: Times
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+
+    def __post_init__(self) -> None:
+        """Refuse shapes and times that do not fit together.
+
+        Raises
+        ------
+        DataError
+            The arrays do not have the stated shapes, or time does not ascend.
+        """
+        shape = (len(self.ts), len(self.instruments))
+        for name in ("open", "high", "low", "close", "volume"):
+            if getattr(self, name).shape != shape:
+                raise DataError(f"panel: {name} must have shape {shape}, found {getattr(self, name).shape}")
+        if len(self.ts) > 1 and not bool(np.all(np.diff(self.ts) > 0)):
+            raise DataError("panel: bar ends must ascend strictly")
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.ts)
+
+    @property
+    def ids(self) -> tuple[InstrumentId, ...]:
+        """Return the instrument ids, the columns in order."""
+        return tuple(i.id for i in self.instruments)
+
+    @property
+    def bar_count(self) -> int:
+        """Return the number of bars that are there (NaN cells are not)."""
+        return int(np.count_nonzero(~np.isnan(self.close)))
+
+    def rows(self, start: int, stop: int) -> "Panel":
+        """Return the rows start <= i < stop, as views."""
+        cut = slice(start, stop)
+        return Panel(
+            instruments=self.instruments, spec=self.spec, opened=self.opened[cut], ts=self.ts[cut],
+            open=self.open[cut], high=self.high[cut], low=self.low[cut], close=self.close[cut], volume=self.volume[cut],
+        )  # fmt: skip
+
+    def columns(self, ids: tuple[InstrumentId, ...]) -> "Panel":
+        """Return the panel of these instruments, in this order, on the same time axis.
+
+        Raises
+        ------
+        DataError
+            An instrument is not in the panel.
+        """
+        where = {iid: k for k, iid in enumerate(self.ids)}
+        unknown = [iid for iid in ids if iid not in where]
+        if unknown:
+            raise DataError(f"no data for {', '.join(unknown)}; there is: {', '.join(self.ids)}")
+        pick = [where[iid] for iid in ids]
+        return Panel(
+            instruments=tuple(self.instruments[k] for k in pick), spec=self.spec, opened=self.opened, ts=self.ts,
+            open=self.open[:, pick], high=self.high[:, pick], low=self.low[:, pick], close=self.close[:, pick],
+            volume=self.volume[:, pick],
+        )  # fmt: skip
+
+    def cross_sections(self) -> Iterator[tuple[int, int, tuple[Bar, ...]]]:
+        """Yield (opened, ts, bars) row by row; instruments without a bar are left out.
+
+        Bars are built from plain floats in chunks: numpy scalars would cost several times as much.
+        """
+        for start in range(0, len(self), _CHUNK):
+            part = self.rows(start, min(start + _CHUNK, len(self)))
+            columns = [part._bars(k) for k in range(len(self.instruments))]
+            rows = zip(part.opened.tolist(), part.ts.tolist(), zip(*columns, strict=True), strict=True)
+            if bool(np.isnan(part.close).any()):
+                yield from ((opened, ts, tuple(filter(None, bars))) for opened, ts, bars in rows)
+            else:
+                yield from rows
+
+    def cross_section(self, row: int) -> tuple[int, int, tuple[Bar, ...]]:
+        """Return (opened, ts, bars) of one row."""
+        return next(self.rows(row, row + 1).cross_sections())
+
+    def _bars(self, k: int) -> list[Bar | None]:
+        """Return column `k` as bars, None where there is no bar."""
+        iid, spec = self.instruments[k].id, self.spec
+        cells = (a[:, k].tolist() for a in (self.open, self.high, self.low, self.close, self.volume))
+        bars: list[Bar | None] = [
+            Bar(instrument=iid, ts_event=ts, open=o, high=h, low=lo, close=c, volume=v, spec=spec)
+            for ts, o, h, lo, c, v in zip(self.ts.tolist(), *cells, strict=True)
+        ]
+        for row in np.nonzero(np.isnan(self.close[:, k]))[0]:
+            bars[row] = None
+        return bars

@@ -1,0 +1,144 @@
+"""Seeded synthetic bars: the same numbers on every machine and with every numpy, for ever.
+
+numpy promises the raw 64-bit stream of PCG64 but not what it makes of it (NEP 19), and `exp`, `log` and `cos`
+differ in the last bit between processors. So the state comes from sha256, and the rest from integers, `+ - * /` and
+`sqrt`, which IEEE 754 fixes to the bit.
+"""
+
+import hashlib
+import math
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from robotrader.data.frame import DAY_NS
+from robotrader.data.instruments import instrument_of
+from robotrader.data.panel import Floats, Panel, Times
+from robotrader.model import BarSpec, ConfigError, DataError, SessionTable
+
+Raw = NDArray[np.uint64]
+
+_SESSION_NS = 23_400 * 1_000_000_000  # 6.5 hours
+_DRIFT, _SIGMA, _GAP = 0.0003, 0.014, 0.006  # of one session: mean, deviation, deviation from close to next open
+_REGIMES = np.array([0.6, 0.8, 1.0, 1.8])  # volatility of a stretch of sessions, as multiple of _SIGMA
+_REGIME_SESSIONS = 21
+_FLOOR_CENTS = 100
+_DRAWS = 13  # 64-bit words a bar: four normals of three, one uniform
+
+
+class SeedSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a seeded set is made from; `bars` for each symbol."""
+
+    seed: int
+    symbols: tuple[str, ...] = ("AAA", "BBB", "CCC")
+    spec: BarSpec = BarSpec.DAY
+    bars: int = 2_520
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be generated.
+
+        Raises
+        ------
+        ConfigError
+            A number is out of range, or the symbols are empty or repeated.
+        """
+        if self.seed < 0 or self.bars < 1:
+            raise ConfigError(f"expected seed >= 0 and bars >= 1, found seed {self.seed} and bars {self.bars}")
+        if not self.symbols or not all(self.symbols) or len(set(self.symbols)) < len(self.symbols):
+            raise ConfigError(f"expected different symbols, found {', '.join(self.symbols) or 'none'}")
+
+
+def generate(spec: SeedSpec, sessions: SessionTable) -> Panel:
+    """Walk prices in whole cents through the sessions, each symbol on its own random stream.
+
+    A longer set begins with the shorter one, and a symbol's bars do not depend on the other symbols.
+
+    Parameters
+    ----------
+    spec : SeedSpec
+        Seed, symbols, bar length and bars for each symbol.
+    sessions : SessionTable
+        Sessions from the first bar on. The last bar of a session ends at its close, however short.
+
+    Raises
+    ------
+    DataError
+        The sessions hold fewer bars than asked for.
+    """
+    opened, ts, session = _grid(spec, sessions)
+    columns = [_walk(_words(spec, symbol), opened, ts, session) for symbol in spec.symbols]
+    stacked = np.stack(columns, axis=-1)  # (5, n_bars, n_instruments)
+    o, h, lo, c, v = (np.ascontiguousarray(part) for part in stacked)
+    return Panel(
+        instruments=tuple(instrument_of(s) for s in spec.symbols), spec=spec.spec, opened=opened, ts=ts,
+        open=o, high=h, low=lo, close=c, volume=v,
+    )  # fmt: skip
+
+
+def _grid(spec: SeedSpec, sessions: SessionTable) -> tuple[Times, Times, NDArray[np.int64]]:
+    """Return start and end of each bar, ns UTC, and the index of its session."""
+    opens, closes = np.array(sessions.opens, np.int64), np.array(sessions.closes, np.int64)
+    step = DAY_NS if spec.spec is BarSpec.DAY else spec.spec.nanos
+    counts = -(-(closes - opens) // step)
+    if int(counts.sum()) < spec.bars:
+        raise DataError(f"expected room for {spec.bars} bars of {spec.spec}, found {int(counts.sum())} in the calendar")
+    session = np.repeat(np.arange(len(opens)), counts)[: spec.bars]
+    nth = np.arange(spec.bars) - (np.cumsum(counts) - counts)[session]
+    opened = opens[session] + nth * step
+    return opened, np.minimum(opened + step, closes[session]), session
+
+
+def _words(spec: SeedSpec, symbol: str) -> Raw:
+    """Return the symbol's random words, shape (n_bars, _DRAWS), from a state that does not depend on numpy."""
+    digest = hashlib.sha256(f"robotrader seed {spec.seed} {symbol}".encode()).digest()
+    state, increment = int.from_bytes(digest[:16]), int.from_bytes(digest[16:]) | 1
+    source = np.random.PCG64(0)
+    source.state = {
+        "bit_generator": "PCG64", "state": {"state": state, "inc": increment}, "has_uint32": 0, "uinteger": 0,
+    }  # fmt: skip
+    return source.random_raw(spec.bars * _DRAWS).reshape(spec.bars, _DRAWS)
+
+
+def _normals(words: Raw) -> Floats:
+    """Map three words to one number, nearly normal with mean 0 and variance 1, within ±6.
+
+    Sum of twelve uniforms (Irwin-Hall), added as integers: exact, whatever the order.
+    """
+    twelfths = np.ascontiguousarray(words).view(np.uint16).reshape(len(words), 12)
+    return (twelfths.sum(axis=1, dtype=np.int64) - 6 * 65_535) / 65_536.0
+
+
+def _uniforms(words: Raw) -> Floats:
+    """Map one word to [0, 1)."""
+    return (words >> np.uint64(11)) * 2.0**-53
+
+
+def _walk(words: Raw, opened: Times, ts: Times, session: NDArray[np.int64]) -> Floats:
+    """Return open, high, low, close (currency) and volume (units) of one symbol, shape (5, n_bars)."""
+    first = np.diff(session, prepend=-1) > 0
+    starts = np.flatnonzero(first)
+    head = words[starts[session // _REGIME_SESSIONS * _REGIME_SESSIONS], 12]  # the stretch's first bar decides
+    regime = _REGIMES[(head & np.uint64(3)).astype(np.int64)]
+    share = (ts - opened) / _SESSION_NS
+    sigma = _SIGMA * regime * np.sqrt(share)
+    gap, move, up, down = (_normals(words[:, k : k + 3]) for k in (0, 3, 6, 9))
+    steps = np.empty((len(words), 2))
+    steps[:, 0] = 1.0 + np.where(first, _GAP * regime, 0.05 * sigma) * gap
+    steps[:, 1] = 1.0 + _DRIFT * share + sigma * move
+    begin = 2_000 + int(words[0, 12] >> np.uint64(40)) % 18_000  # 20 to 200, in cents
+    path = np.maximum(np.rint(begin * np.multiply.accumulate(steps.ravel())), _FLOOR_CENTS).reshape(-1, 2)
+    o, c = path[:, 0], path[:, 1]
+    high = np.maximum(o, c) + np.rint(np.abs(up) * sigma * 0.5 * c)
+    low = np.maximum(np.minimum(o, c) - np.rint(np.abs(down) * sigma * 0.5 * c), 1.0)
+    noon = (opened - opened[starts][session] + (ts - opened) / 2) / _SESSION_NS * 2.0 - 1.0  # -1 open, 0 noon, 1 close
+    crowd = (0.5 + 1.5 * noon * noon) * (0.5 + _uniforms(words[:, 12])) * (1.0 + np.abs(move))
+    volume = np.rint(2_000_000 * share * crowd) + 100.0
+    return np.stack([o / 100, high / 100, low / 100, c / 100, volume])
+
+
+def sessions_needed(spec: SeedSpec) -> int:
+    """Return an upper bound of the sessions that the set spans."""
+    if spec.spec is BarSpec.DAY:
+        return spec.bars
+    return math.ceil(spec.bars / (_SESSION_NS / spec.spec.nanos) * 1.02) + 5  # some sessions close early

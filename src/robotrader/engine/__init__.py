@@ -1,0 +1,1 @@
+"""The pure core (`trader`) and the async shell around it (`runner`, `recovery`)."""

@@ -1,0 +1,86 @@
+"""Last prices and volumes per instrument: what sizing and risk checks need to know of the market."""
+
+from collections import deque
+from decimal import Decimal
+
+from robotrader.model import Bar, Instrument, InstrumentId
+from robotrader.portfolio.sizing import average_true_range
+
+ATR_BARS = 14
+ADV_SESSIONS = 20
+_DAY_NS = 86_400_000_000_000
+
+
+class _Facts:
+    """The recent bars of one instrument and its volume by UTC day (US sessions lie within one)."""
+
+    __slots__ = ("bars", "day", "last", "volume", "volumes")
+
+    def __init__(self) -> None:
+        self.last: Bar | None = None
+        self.bars: deque[Bar] = deque(maxlen=ATR_BARS + 1)
+        self.day = -1
+        self.volume = 0.0
+        self.volumes: deque[float] = deque(maxlen=ADV_SESSIONS)
+
+
+class MarketFacts:
+    """Take bars in, at almost no cost; compute on demand."""
+
+    def __init__(self) -> None:
+        self._facts: dict[InstrumentId, _Facts] = {}
+        self._instruments: dict[InstrumentId, Instrument] = {}
+
+    def define(self, instruments: tuple[Instrument, ...]) -> None:
+        """Make instruments known."""
+        for instrument in instruments:
+            self._instruments[instrument.id] = instrument
+            self._facts.setdefault(instrument.id, _Facts())
+
+    def update(self, bars: tuple[Bar, ...]) -> None:
+        """Take closed bars in; bars of instruments that were not defined are ignored."""
+        for bar in bars:
+            facts = self._facts.get(bar.instrument)
+            if facts is None:
+                continue
+            facts.last = bar
+            facts.bars.append(bar)
+            day = bar.ts_event // _DAY_NS
+            if day == facts.day:
+                facts.volume += bar.volume
+            else:
+                if facts.day >= 0:
+                    facts.volumes.append(facts.volume)
+                facts.day, facts.volume = day, bar.volume
+
+    def instrument(self, iid: InstrumentId) -> Instrument:
+        """Return the instrument of that id."""
+        return self._instruments[iid]
+
+    def last(self, iid: InstrumentId) -> Bar | None:
+        """Return the last closed bar, None before the first."""
+        facts = self._facts.get(iid)
+        return facts.last if facts else None
+
+    def close(self, iid: InstrumentId) -> Decimal | None:
+        """Return the last close as a price, None before the first bar."""
+        last = self.last(iid)
+        return None if last is None else self._instruments[iid].price(last.close)
+
+    def atr(self, iid: InstrumentId) -> Decimal | None:
+        """Return ATR(14) in price units, None before there are 15 bars."""
+        bars = self._facts[iid].bars
+        if len(bars) <= ATR_BARS:
+            return None
+        return average_true_range([(b.high, b.low, b.close) for b in bars])
+
+    def average_daily_volume(self, iid: InstrumentId) -> float | None:
+        """Return the mean volume of the last 20 complete days, in units; None before there are 20.
+
+        The running day counts once its bar is a whole session (daily bars), else not.
+        """
+        facts = self._facts[iid]
+        days = list(facts.volumes)
+        if facts.last is not None and facts.last.spec.nanos == _DAY_NS:
+            days = [*days, facts.volume][-ADV_SESSIONS:]
+        return sum(days) / ADV_SESSIONS if len(days) == ADV_SESSIONS else None

@@ -1,0 +1,1 @@
+"""From targets to orders, and what becomes of them. Pure."""

@@ -1,0 +1,99 @@
+"""What the core decided. The runner journals every command and carries out `Submit` and `Cancel`."""
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from robotrader.model.market import InstrumentId
+from robotrader.model.orders import Order, OrderId, StrategyId
+from robotrader.model.risk import Approved, Denied, TradingState
+from robotrader.model.strategy import Signal, Target
+
+
+class Command(Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
+    """Base of all commands; `ts_event` is the time of the event that caused it, ns UTC."""
+
+    ts_event: int
+    v: int = 1
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """The trace of one decision: what the strategy said, what it was sized to, what was held.
+
+    `position` and `working` are this strategy's signed units at the decision; `inputs` names the
+    numbers it saw (text, so that they read the same for ever).
+    """
+
+    signal: Signal
+    target: Target
+    position: int
+    working: int
+    inputs: dict[str, str] = {}
+
+
+class Submit(Command, frozen=True, kw_only=True):
+    """Send this order; its risk verdict and worst-case reservation (units) go with it."""
+
+    order: Order
+    verdict: Approved
+    decision: Decision
+    reserved: int
+
+
+class Deny(Command, frozen=True, kw_only=True):
+    """Our gate refused this order."""
+
+    order: Order
+    verdict: Denied
+    decision: Decision
+
+
+class Hold(Command, frozen=True, kw_only=True):
+    """A decision that needs no order: the position and the working orders already meet it."""
+
+    decision: Decision
+    reason: str
+
+
+class Cancel(Command, frozen=True, kw_only=True):
+    """Ask the broker to cancel this order."""
+
+    order_id: OrderId
+    reason: str
+
+
+class SetTradingState(Command, frozen=True, kw_only=True):
+    """The trading state of a scope changed; no strategy and no instrument means global."""
+
+    state: TradingState
+    reason: str
+    actor: str
+    strategy: StrategyId | None = None
+    instrument: InstrumentId | None = None
+
+
+class BookMark(Struct, frozen=True, kw_only=True):
+    """One strategy's book at a mark; money in account currency, `equity` = cash + value."""
+
+    strategy: StrategyId
+    cash: Decimal
+    equity: Decimal
+    realized_pnl: Decimal
+    unrealized_pnl: Decimal
+    commission: Decimal
+
+
+class PortfolioMarked(Command, frozen=True, kw_only=True):
+    """All books at the last prices, once a cross-section of bars; the sums are the account."""
+
+    cash: Decimal
+    equity: Decimal
+    realized_pnl: Decimal
+    unrealized_pnl: Decimal
+    commission: Decimal
+    gross: Decimal
+    net: Decimal
+    books: tuple[BookMark, ...] = ()
+
+
+AnyCommand = Submit | Deny | Hold | Cancel | SetTradingState | PortfolioMarked

@@ -1,0 +1,257 @@
+"""What happened. A closed, tagged union: the journal's codec comes for free.
+
+Every event has `ts_event` (the source's time) and `ts_init` (when the runner took it in, on the
+runner's clock), both ns UTC, and a version `v`. `source_id` is the idempotency key within the
+event's kind: equal key and payload is dropped, equal key with another payload is a conflict;
+None means "always new".
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+
+from msgspec import Struct
+
+from robotrader.model.market import Bar, Instrument, InstrumentId
+from robotrader.model.orders import Commission, Fill, OrderId, StrategyId
+from robotrader.model.portfolio import Account
+from robotrader.model.risk import RiskLimit
+from robotrader.model.strategy import StrategyConfig
+
+
+class Action(StrEnum):
+    """What an operator may ask of a running trader."""
+
+    HALT = "halt"
+    REDUCE = "reduce"
+    RESUME = "resume"
+
+
+class Event(Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
+    """Base of all events."""
+
+    ts_event: int
+    ts_init: int
+    v: int = 1
+
+    @property
+    def source_id(self) -> str | None:
+        """Return the idempotency key within this kind, None where every event is new."""
+        return None
+
+
+class RunStarted(Event, frozen=True, kw_only=True):
+    """A trader process took the journal: everything its decisions depend on."""
+
+    run_id: str
+    epoch: int
+    mode: str
+    account: str
+    strategies: tuple[StrategyConfig, ...]
+    instruments: tuple[Instrument, ...]
+    limits: RiskLimit
+    code_version: str
+
+    @property
+    def source_id(self) -> str | None:
+        """Return the run's id."""
+        return self.run_id
+
+
+class Recovered(Event, frozen=True, kw_only=True):
+    """Recovery ended: journal and broker were compared."""
+
+    replayed: int
+    adopted: tuple[OrderId, ...] = ()
+    voided: tuple[OrderId, ...] = ()
+    resent: tuple[OrderId, ...] = ()
+    breaks: tuple[str, ...] = ()
+
+
+class RunEnded(Event, frozen=True, kw_only=True):
+    """A trader process ended in order."""
+
+    run_id: str
+    reason: str
+
+
+class BarsClosed(Event, frozen=True, kw_only=True):
+    """All bars that closed at `ts_event`; `warmup` bars feed windows but decide nothing."""
+
+    bars: tuple[Bar, ...]
+    warmup: bool = False
+
+    @property
+    def source_id(self) -> str | None:
+        """Return the closing time and bar length: one cross-section each."""
+        return f"{self.bars[0].spec if self.bars else ''}@{self.ts_event}"
+
+
+class OrderEvent(Event, frozen=True, kw_only=True):
+    """Something that happened to one of our orders."""
+
+    order_id: OrderId
+
+
+class OrderSending(OrderEvent, frozen=True, kw_only=True):
+    """T2: the next thing is the socket write."""
+
+    epoch: int
+    broker_order_id: int
+
+    @property
+    def source_id(self) -> str | None:
+        """Return the order's id: an order is sent once."""
+        return self.order_id
+
+
+class OrderAccepted(OrderEvent, frozen=True, kw_only=True):
+    """The broker works the order."""
+
+    perm_id: int
+
+    @property
+    def source_id(self) -> str | None:
+        """Return order and permId: repeated acknowledgements are normal."""
+        return f"{self.order_id}/{self.perm_id}"
+
+
+class OrderSuspended(OrderEvent, frozen=True, kw_only=True):
+    """The broker holds the order (locate, inactive); it may come back."""
+
+    reason: str
+
+
+class OrderPendingCancel(OrderEvent, frozen=True, kw_only=True):
+    """A cancel is under way."""
+
+
+class OrderCanceled(OrderEvent, frozen=True, kw_only=True):
+    """The broker canceled the order; fills so far stand."""
+
+    reason: str = ""
+
+    @property
+    def source_id(self) -> str | None:
+        """Return the order's id."""
+        return self.order_id
+
+
+class OrderRejected(OrderEvent, frozen=True, kw_only=True):
+    """The broker refused the order."""
+
+    code: int
+    reason: str
+
+    @property
+    def source_id(self) -> str | None:
+        """Return the order's id."""
+        return self.order_id
+
+
+class OrderExpired(OrderEvent, frozen=True, kw_only=True):
+    """The order's time in force ended."""
+
+    @property
+    def source_id(self) -> str | None:
+        """Return the order's id."""
+        return self.order_id
+
+
+class OrderUnresolved(OrderEvent, frozen=True, kw_only=True):
+    """The outcome of a send is unknown; the instrument is blocked until it is known."""
+
+    reason: str
+
+
+class OrderVoided(OrderEvent, frozen=True, kw_only=True):
+    """The order never reached the broker: `proven`, or given up after two complete snapshots."""
+
+    proven: bool
+    reason: str
+
+    @property
+    def source_id(self) -> str | None:
+        """Return the order's id."""
+        return self.order_id
+
+
+class OrderFilled(Event, frozen=True, kw_only=True):
+    """One execution of ours."""
+
+    fill: Fill
+
+    @property
+    def source_id(self) -> str | None:
+        """Return execution stem and revision."""
+        return f"{self.fill.exec_id}.{self.fill.revision:02d}"
+
+
+class CommissionReported(Event, frozen=True, kw_only=True):
+    """What an execution cost; it may come much later than the execution, or never."""
+
+    commission: Commission
+
+    @property
+    def source_id(self) -> str | None:
+        """Return execution stem and revision."""
+        return f"{self.commission.exec_id}.{self.commission.revision:02d}"
+
+
+class PositionReported(Event, frozen=True, kw_only=True):
+    """The broker's own position, at reconciliation."""
+
+    account: str
+    instrument: InstrumentId
+    quantity: int
+    average_cost: Decimal
+
+
+class AccountReported(Event, frozen=True, kw_only=True):
+    """The broker's own account values."""
+
+    account: Account
+
+
+class RequestReceived(Event, frozen=True, kw_only=True):
+    """An operator's request, copied from the requests table or the flag file."""
+
+    request_id: str
+    action: Action
+    reason: str
+    actor: str
+    strategy: StrategyId | None = None
+    instrument: InstrumentId | None = None
+
+    @property
+    def source_id(self) -> str | None:
+        """Return the request's id."""
+        return self.request_id
+
+
+class TradingHalted(Event, frozen=True, kw_only=True):
+    """The machine itself stopped trading: an invariant broke or state cannot be trusted."""
+
+    reason: str
+
+
+AnyEvent = (
+    RunStarted
+    | Recovered
+    | RunEnded
+    | BarsClosed
+    | OrderSending
+    | OrderAccepted
+    | OrderSuspended
+    | OrderPendingCancel
+    | OrderCanceled
+    | OrderRejected
+    | OrderExpired
+    | OrderUnresolved
+    | OrderVoided
+    | OrderFilled
+    | CommissionReported
+    | PositionReported
+    | AccountReported
+    | RequestReceived
+    | TradingHalted
+)

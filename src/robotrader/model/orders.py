@@ -1,0 +1,148 @@
+"""Orders, their states, and what came of them."""
+
+import base64
+import hashlib
+from decimal import Decimal
+from enum import StrEnum
+from typing import NewType
+
+from msgspec import Struct
+
+from robotrader.model.market import Currency, InstrumentId
+
+OrderId = NewType("OrderId", str)
+"""`RT-` and 21 base32 characters: intent id, idempotency key and IB's `orderRef`."""
+
+StrategyId = NewType("StrategyId", str)
+
+
+class Side(StrEnum):
+    """Direction; quantities are positive, the sign lives here."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def sign(self) -> int:
+        """Return +1 for BUY and -1 for SELL."""
+        return 1 if self is Side.BUY else -1
+
+
+class OrderType(StrEnum):
+    """Supported order types, by IB's codes."""
+
+    MARKET = "MKT"
+    LIMIT = "LMT"
+    STOP = "STP"
+
+
+class TimeInForce(StrEnum):
+    """How long an order stays in force."""
+
+    DAY = "DAY"
+    GTC = "GTC"
+
+
+class Purpose(StrEnum):
+    """Why an order exists; part of its identity."""
+
+    TARGET = "target"
+    FLATTEN = "flatten"
+
+
+class OrderState(StrEnum):
+    """States of an order; FIX OrdStatus in `execution/lifecycle.py`."""
+
+    NEW = "NEW"
+    AUTHORIZED = "AUTHORIZED"
+    SENDING = "SENDING"
+    ACCEPTED = "ACCEPTED"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    DENIED = "DENIED"
+    VOIDED = "VOIDED"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    PENDING_CANCEL = "PENDING_CANCEL"
+    PENDING_REPLACE = "PENDING_REPLACE"
+    SUSPENDED = "SUSPENDED"
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """Immutable instruction; `quantity` in whole units, > 0.
+
+    `ts_event` is the decision time, ns UTC.
+    """
+
+    id: OrderId
+    strategy: StrategyId
+    instrument: InstrumentId
+    side: Side
+    quantity: int
+    ts_event: int
+    type: OrderType = OrderType.MARKET
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    tif: TimeInForce = TimeInForce.DAY
+    purpose: Purpose = Purpose.TARGET
+
+
+class WorkingOrder(Struct, frozen=True, kw_only=True):
+    """An order, its state and how much of it is filled.
+
+    `unresolved`: the last known state stands, but the outcome of a send is unknown
+    (shown to the operator as UNKNOWN).
+    """
+
+    order: Order
+    state: OrderState
+    filled: int = 0
+    unresolved: bool = False
+    broker_order_id: int | None = None
+    perm_ids: tuple[int, ...] = ()
+    reason: str = ""
+
+    @property
+    def leaves(self) -> int:
+        """Return the quantity that can still fill."""
+        return self.order.quantity - self.filled
+
+
+class Fill(Struct, frozen=True, kw_only=True):
+    """One execution of ours: `quantity` > 0 in units, `price` on the tick grid.
+
+    `exec_id` is the stem of IB's execution id, `revision` its last part: a correction of
+    the same execution has a higher revision.
+    """
+
+    exec_id: str
+    revision: int
+    order_id: OrderId
+    strategy: StrategyId
+    instrument: InstrumentId
+    side: Side
+    quantity: int
+    price: Decimal
+    ts_event: int
+
+
+class Commission(Struct, frozen=True, kw_only=True):
+    """What one execution cost; `amount` >= 0 is a cost, in `currency`."""
+
+    exec_id: str
+    revision: int
+    amount: Decimal
+    currency: Currency = Currency("USD")
+
+
+def derive_order_id(  # the six parts of an intent's identity, spelled out
+    *, strategy: StrategyId, version: str, ts_event: int, instrument: InstrumentId, purpose: Purpose, n: int
+) -> OrderId:
+    """Derive the intent's id; the same decision always gives the same id.
+
+    `n` tells apart several orders of one decision.
+    """
+    text = "|".join((strategy, version, str(ts_event), instrument, purpose, str(n)))
+    digest = hashlib.sha256(text.encode()).digest()[:15]  # 120 bits: 24 letters, of which 21 are used
+    return OrderId("RT-" + base64.b32encode(digest).decode()[:21])

@@ -1,0 +1,92 @@
+"""What a strategy declares, and what it says."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from robotrader.model.market import BarSpec, InstrumentId
+from robotrader.model.orders import StrategyId
+
+
+class Stage(StrEnum):
+    """Lifecycle of a strategy."""
+
+    RESEARCH = "RESEARCH"
+    SHADOW = "SHADOW"
+    PAPER = "PAPER"
+    CANARY = "CANARY"
+    LIVE = "LIVE"
+    RETIRED = "RETIRED"
+
+
+class Resize(StrEnum):
+    """When a target is sized anew.
+
+    ON_CHANGE: only when the strength changes. EVERY_BAR: on every bar on which the strategy
+    has a view (strength not NaN); a strategy with views at month starts only thus rebalances monthly.
+    """
+
+    ON_CHANGE = "on_change"
+    EVERY_BAR = "every_bar"
+
+
+class Parameter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One typed parameter: its default and inclusive range."""
+
+    default: int | float
+    low: int | float
+    high: int | float
+    doc: str = ""
+
+
+class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a strategy declares of itself; `warmup_bars` may depend on the parameters."""
+
+    id: StrategyId
+    version: str
+    hypothesis: str
+    bar_spec: BarSpec
+    warmup_bars: int
+    parameters: dict[str, Parameter] = {}
+    resize: Resize = Resize.ON_CHANGE
+
+
+class Signal(Struct, frozen=True, kw_only=True):
+    """A strategy's view: unitless `strength` in [-1, 1]; not an order."""
+
+    strategy: StrategyId
+    instrument: InstrumentId
+    ts_event: int
+    strength: Annotated[float, Meta(ge=-1.0, le=1.0)]
+    confidence: float = 1.0
+    horizon: str | None = None
+    metadata: dict[str, str] = {}
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """Desired signed position in units, and the numbers it was sized with."""
+
+    strategy: StrategyId
+    instrument: InstrumentId
+    ts_event: int
+    quantity: int
+    sizing: dict[str, str] = {}
+
+
+class StrategyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One configured strategy of a run; with the instruments, all that its decisions depend on.
+
+    `source` is a library id or `path/to/file.py:ClassName`; `sizer` as in `portfolio/sizing.py`;
+    `capital` in account currency.
+    """
+
+    id: StrategyId
+    source: str
+    universe: tuple[InstrumentId, ...]
+    capital: Decimal
+    sizer: str = "fixed:100"
+    parameters: dict[str, int | float] = {}
+    resize: Resize | None = None
+    stage: Stage = Stage.PAPER

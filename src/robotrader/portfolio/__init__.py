@@ -1,0 +1,1 @@
+"""Positions, cash and P&L from fills; targets from signals. Pure."""

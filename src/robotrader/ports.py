@@ -1,0 +1,479 @@
+"""What the engine needs of the world: Protocols, with their values. Adapters implement them.
+
+Every adapter of a port passes that port's conformance suite (`tests/conformance`).
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from decimal import Decimal
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from robotrader.model import (
+    Account,
+    Action,
+    AnyCommand,
+    AnyEvent,
+    Bar,
+    BarsClosed,
+    Commission,
+    Fill,
+    InstrumentId,
+    Order,
+    OrderId,
+    OrderState,
+    Position,
+    RequestReceived,
+    RoboTraderError,
+    RunStarted,
+    Side,
+    StrategyId,
+    TradingState,
+    WorkingOrder,
+)
+
+
+class BrokerMessage(Struct, frozen=True, kw_only=True):
+    """One message of the broker as it came, journaled before it is interpreted.
+
+    `ts_init` is the runner clock when it was taken in; `fields` are plain JSON values.
+    """
+
+    name: str
+    fields: dict[str, Any]
+    ts_init: int = 0
+
+
+class TimeAdvanced(Struct, frozen=True, kw_only=True):
+    """The runner clock moved (broker time or system time), ns UTC; not journaled.
+
+    `ended`: the source has no further time (a replay reached its end).
+    """
+
+    ts: int
+    ended: bool = False
+
+
+class LinkChanged(Struct, frozen=True, kw_only=True):
+    """The connection to the broker came up or went down."""
+
+    connected: bool
+    reason: str
+
+
+Arrival = BrokerMessage | TimeAdvanced | LinkChanged | BarsClosed | RequestReceived
+"""What adapters may put into the runner's inbox; anything else is a bug."""
+
+
+class Inbox(Protocol):
+    """The runner's single entrance. `put` never blocks and never drops; callable from the loop only."""
+
+    def put(self, arrival: Arrival) -> None:
+        """Append one arrival."""
+        ...
+
+
+class Clock(Protocol):
+    """The runner's clock: it moves only with processed messages that carry time, or with the system clock."""
+
+    def now(self) -> int:
+        """Return the current time, ns UTC."""
+        ...
+
+    def advance(self, ts: int) -> None:
+        """Take over the time of a processed `TimeAdvanced`; never goes back."""
+        ...
+
+    def pull(self) -> None:
+        """Ask for the next time when the runner is idle (lock-step); a system clock ignores it."""
+        ...
+
+
+class MarketData(Protocol):
+    """Source of closed bars."""
+
+    async def warmup(self, until: int, bars: int) -> Sequence[BarsClosed]:
+        """Return up to `bars` closed cross-sections that ended at or before `until`, oldest first."""
+        ...
+
+    async def missing(self, after: int, until: int) -> Sequence[BarsClosed]:
+        """Return the closed cross-sections with `after` < end <= `until`, oldest first."""
+        ...
+
+    def on_time(self, ts: int) -> None:
+        """Note that the runner clock is at `ts`: request what closed; `BarsClosed` arrives in the inbox."""
+        ...
+
+    def pending(self) -> bool:
+        """Tell whether a cross-section is under way (lock-step waits for it)."""
+        ...
+
+
+class BrokerSnapshot(Struct, frozen=True, kw_only=True):
+    """One complete look at the broker: each part was ended by its End marker.
+
+    `messages` are the raw open orders, completed orders, executions and commissions, in that order.
+    `positions` are signed units; `order_refs` every `orderRef` seen in open or completed orders or executions.
+    """
+
+    messages: tuple[BrokerMessage, ...]
+    order_refs: frozenset[str]
+    positions: dict[InstrumentId, int]
+    cash: str | None
+    net_liquidation: str | None
+    next_order_id: int
+
+
+class Broker(Protocol):
+    """Where orders go. Outcomes arrive in the inbox as `BrokerMessage`s."""
+
+    def submit(self, order: Order, broker_order_id: int) -> None:
+        """Write one order to the wire; nothing is known until messages arrive."""
+        ...
+
+    def cancel(self, order_id: OrderId) -> None:
+        """Ask to cancel; the outcome arrives as messages."""
+        ...
+
+    def interpret(self, message: BrokerMessage) -> Sequence[AnyEvent]:
+        """Turn a raw message into events; pure but for the map of known order ids.
+
+        Raises
+        ------
+        DataError
+            The message cannot be understood; it stays in the journal as it came.
+        """
+        ...
+
+    def bind(self, order: Order, broker_order_id: int) -> None:
+        """Tell the interpreter of an order that was sent earlier (recovery)."""
+        ...
+
+    async def snapshot(self) -> BrokerSnapshot:
+        """Ask for everything, each part with its End marker.
+
+        Raises
+        ------
+        BrokerUnavailable
+            A part did not complete in time.
+        """
+        ...
+
+
+class JournalRow(Struct, frozen=True, kw_only=True):
+    """One row of the chain: `event`, `command` or `raw`; `payload` canonical JSON; `cause` the event's seq."""
+
+    seq: int
+    kind: Literal["event", "command", "raw"]
+    type: str
+    ts: int
+    payload: str
+    cause: int | None = None
+
+
+class Transaction(Protocol):
+    """One atomic write to the journal."""
+
+    def raw(self, message: BrokerMessage) -> None:
+        """Append a broker message as it came."""
+        ...
+
+    def event(self, event: AnyEvent) -> int | None:
+        """Append an event and return its seq; None if this very event is already there.
+
+        An event with a known key and another payload is recorded as a conflict and also gives None.
+        """
+        ...
+
+    def command(self, command: AnyCommand, cause: int) -> None:
+        """Append a command that event `cause` led to, and update the projections."""
+        ...
+
+    def project_order(self, working: WorkingOrder, ts: int) -> None:
+        """Show this order as the core has it now; call it with every order that a batch touched."""
+        ...
+
+    def project_position(self, position: Position, ts: int) -> None:
+        """Show one strategy's position as the core has it now.
+
+        Raises
+        ------
+        InvariantViolation
+            The position has no owner strategy.
+        """
+        ...
+
+
+class Journal(Protocol):
+    """The ordered, append-only record. One writer."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Open one write transaction; leaving it without an error commits durably."""
+        ...
+
+    async def rows(self, after: int = 0) -> Sequence[JournalRow]:
+        """Return the chain's rows with seq > `after`, in order."""
+        ...
+
+    async def begin_run(self, run_id: str, code_version: str) -> int:
+        """Take the journal for a new run and return its epoch, higher than every earlier one."""
+        ...
+
+    async def end_run(self, run_id: str, reason: str) -> None:
+        """Note the orderly end of a run."""
+        ...
+
+    async def current_epoch(self) -> int:
+        """Return the highest epoch: a runner with a lower one may neither write nor send."""
+        ...
+
+    async def open_requests(self) -> Sequence[RequestReceived]:
+        """Return operators' requests not yet copied into the chain, oldest first (times 0)."""
+        ...
+
+    async def close(self) -> None:
+        """Close the journal."""
+        ...
+
+
+class JournalBusy(RoboTraderError):
+    """The journal did not take a request in time: use the flag file, which needs no database."""
+
+
+class RunRow(Struct, frozen=True, kw_only=True):
+    """The latest run: what it started with and, when it ended in order, when and why."""
+
+    started: RunStarted
+    ended: int | None
+    reason: str | None
+
+
+class TradingStateRow(Struct, frozen=True, kw_only=True):
+    """The latest trading state of one scope; no strategy and no instrument means global."""
+
+    seq: int
+    ts: int
+    state: TradingState
+    reason: str
+    actor: str
+    strategy: StrategyId | None
+    instrument: InstrumentId | None
+
+
+class PositionRow(Struct, frozen=True, kw_only=True):
+    """A position, signed units: of one strategy, or of the account (`strategy` None, no average price)."""
+
+    strategy: StrategyId | None
+    instrument: InstrumentId
+    quantity: int
+    average_price: Decimal | None
+    realized_pnl: Decimal
+    last_price: float | None
+    ts: int
+
+
+class MarkRow(Struct, frozen=True, kw_only=True):
+    """One mark: of a strategy's book, or of the account (`strategy` None), the sum of the books."""
+
+    seq: int
+    ts: int
+    strategy: StrategyId | None = None
+    cash: Decimal
+    equity: Decimal
+    realized_pnl: Decimal
+    unrealized_pnl: Decimal
+    commission: Decimal
+    gross: Decimal | None = None
+    net: Decimal | None = None
+
+
+class AccountRow(Struct, frozen=True, kw_only=True):
+    """Our last mark beside what the broker last said, at `reported`."""
+
+    mark: MarkRow | None
+    broker: Account | None
+    reported: int | None
+
+
+class OrderRow(Struct, frozen=True, kw_only=True):
+    """One order as it stands since `ts`; `id` counts orders and is the cursor of a listing."""
+
+    id: int
+    working: WorkingOrder
+    average_price: Decimal | None
+    ts: int
+
+
+class OrderStateRow(Struct, frozen=True, kw_only=True):
+    """One step in the life of an order, caused by what stands at `seq` or just before it."""
+
+    seq: int
+    ts: int
+    state: OrderState
+    filled: int
+    unresolved: bool
+    reason: str
+
+
+class FillRow(Struct, frozen=True, kw_only=True):
+    """One execution, taken in at `ts`, with its commission where that is known yet."""
+
+    id: int
+    seq: int
+    ts: int
+    fill: Fill
+    commission: Decimal | None
+
+
+class DecisionRow(Struct, frozen=True, kw_only=True):
+    """One decision and its outcome (`submit`, `deny`, `hold`).
+
+    `detail` holds `decision` (signal, target, inputs) and, where an order came of it, `checks` and `limits`.
+    """
+
+    id: int
+    seq: int
+    ts_event: int
+    strategy: StrategyId
+    instrument: InstrumentId
+    outcome: Literal["submit", "deny", "hold"]
+    reason: str
+    order_id: OrderId | None
+    strength: float
+    target: int
+    position: int
+    working: int
+    detail: dict[str, Any]
+
+
+class DenialRow(Struct, frozen=True, kw_only=True):
+    """One order that our gate refused: the names of the failed checks, and all checks with their numbers."""
+
+    id: int
+    seq: int
+    ts_event: int
+    order_id: OrderId
+    strategy: StrategyId
+    instrument: InstrumentId
+    side: Side
+    quantity: int
+    limits: str
+    reasons: tuple[str, ...]
+    checks: tuple[dict[str, Any], ...]
+
+
+class RequestRow(Struct, frozen=True, kw_only=True):
+    """An operator's request; `taken` is the seq at which the trader copied it, None while it waits."""
+
+    id: str
+    ts: int
+    action: Action
+    reason: str
+    actor: str
+    strategy: StrategyId | None = None
+    instrument: InstrumentId | None = None
+    taken: int | None = None
+
+
+class ConflictRow(Struct, frozen=True, kw_only=True):
+    """A second, different version of an event that is already in the chain at `seq`."""
+
+    id: int
+    seq: int
+    type: str
+    source_id: str
+    payload: str
+    ts_init: int
+
+
+class OrderDetail(Struct, frozen=True, kw_only=True):
+    """One order with everything that led to it and came of it, oldest first."""
+
+    order: OrderRow
+    states: tuple[OrderStateRow, ...]
+    fills: tuple[FillRow, ...]
+    decisions: tuple[DecisionRow, ...]
+
+
+class StateReader(Protocol):
+    """How things stand, read from another process. A journal that does not exist yet reads as empty."""
+
+    def head(self) -> int:
+        """Return the last seq, 0 for none; cheap enough to poll."""
+
+    def run(self) -> RunRow | None:
+        """Return the latest run."""
+
+    def trading_state(self) -> Sequence[TradingStateRow]:
+        """Return the latest state of every scope; the effective one is the worst of those that apply."""
+
+    def positions(self) -> Sequence[PositionRow]:
+        """Return all positions, flat ones too: per strategy, then the account's."""
+
+    def books(self) -> Sequence[MarkRow]:
+        """Return each strategy's last mark."""
+
+    def account(self) -> AccountRow:
+        """Return the last mark and the broker's last report."""
+
+    def equity(self, *, since: int = 0, max_points: int = 1_000) -> Sequence[MarkRow]:
+        """Return the marks with ts >= `since`, oldest first.
+
+        Of more than `max_points` marks, the lowest and highest of each stretch and the last one stay.
+        """
+
+    def bars(self, instrument: InstrumentId, *, limit: int = 500) -> Sequence[Bar]:
+        """Return the last bars in their latest version, oldest first."""
+
+    def last_bar_times(self) -> dict[InstrumentId, int]:
+        """Return the end of each instrument's last bar."""
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows of every table."""
+
+
+class ActivityReader(Protocol):
+    """What happened, newest first unless said otherwise; `after` is the `id` that the page before ended with."""
+
+    def orders(
+        self, *, states: Sequence[OrderState] = (), limit: int = 100, after: int | None = None
+    ) -> Sequence[OrderRow]:
+        """Return orders, in one of `states` if any are named."""
+
+    def order(self, order_id: OrderId) -> OrderDetail | None:
+        """Return one order with its history."""
+
+    def fills(
+        self, *, order_id: OrderId | None = None, limit: int = 100, after: int | None = None
+    ) -> Sequence[FillRow]:
+        """Return executions."""
+
+    def commissions(self, *, limit: int = 100) -> Sequence[Commission]:
+        """Return commissions."""
+
+    def decisions(
+        self,
+        *,
+        order_id: OrderId | None = None,
+        instrument: InstrumentId | None = None,
+        at: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[DecisionRow]:
+        """Return decisions, made at or before `at` if that is given."""
+
+    def denials(self, *, limit: int = 100) -> Sequence[DenialRow]:
+        """Return refused orders."""
+
+    def requests(self, *, limit: int = 100) -> Sequence[RequestRow]:
+        """Return operators' requests, by their own time."""
+
+    def conflicts(self, *, limit: int = 100) -> Sequence[ConflictRow]:
+        """Return events that came again with other content."""
+
+
+class JournalReader(StateReader, ActivityReader, Protocol):
+    """Everything a screen or a report may know: the journal, read only, while the trader writes.
+
+    Every method raises `ConfigError` when the journal has another schema version.
+    """

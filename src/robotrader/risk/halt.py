@@ -1,0 +1,30 @@
+"""Trading states by scope; the effective state of an order is the worst that touches it."""
+
+from robotrader.model import InstrumentId, StrategyId, TradingState
+
+Scope = tuple[StrategyId | None, InstrumentId | None]
+
+GLOBAL: Scope = (None, None)
+
+
+class TradingStates:
+    """The current state and reason of each scope; a scope without an entry is ACTIVE."""
+
+    def __init__(self) -> None:
+        self._states: dict[Scope, tuple[TradingState, str]] = {}
+
+    def set(self, scope: Scope, state: TradingState, reason: str) -> bool:
+        """Set a scope's state; False when it already was so."""
+        if self.of(scope)[0] is state:
+            return False
+        self._states[scope] = (state, reason)
+        return True
+
+    def of(self, scope: Scope) -> tuple[TradingState, str]:
+        """Return state and reason of one scope."""
+        return self._states.get(scope, (TradingState.ACTIVE, ""))
+
+    def effective(self, strategy: StrategyId, instrument: InstrumentId) -> tuple[TradingState, str]:
+        """Return the worst of global, strategy and instrument, with its reason."""
+        scopes: tuple[Scope, ...] = (GLOBAL, (strategy, None), (None, instrument), (strategy, instrument))
+        return max((self.of(s) for s in scopes), key=lambda entry: entry[0].severity)

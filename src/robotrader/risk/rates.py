@@ -1,0 +1,41 @@
+"""What was sent in the last seconds, on the runner's clock."""
+
+from collections import deque
+
+from robotrader.model import NANOS_PER_SECOND, Order
+from robotrader.risk.checks import RateCounts
+
+_KEEP = 10 * NANOS_PER_SECOND
+
+
+class RateWindow:
+    """Approved orders of the last 10 s; bounded by the rate limits themselves."""
+
+    def __init__(self) -> None:
+        self._sent: deque[tuple[int, Order]] = deque()
+
+    def record(self, order: Order, now: int) -> None:
+        """Note an order that is about to be sent."""
+        self._sent.append((now, order))
+        while self._sent and self._sent[0][0] < now - _KEEP:
+            self._sent.popleft()
+
+    def counts(self, order: Order, now: int) -> RateCounts:
+        """Count the last second before this order; the strategy's current batch is not a burst yet."""
+        recent = [(ts, o) for ts, o in self._sent if ts > now - NANOS_PER_SECOND]
+        return RateCounts(
+            messages=len(recent),
+            instrument_messages=sum(o.instrument == order.instrument for _, o in recent),
+            strategy_bursts=len({ts for ts, o in recent if o.strategy == order.strategy and ts != now}),
+        )
+
+    def same_terms_age(self, order: Order, now: int) -> int | None:
+        """Return the age of the last order of equal instrument, side, quantity and prices, ns; None = none."""
+        for ts, o in reversed(self._sent):
+            if _terms(o) == _terms(order):
+                return now - ts
+        return None
+
+
+def _terms(order: Order) -> tuple[object, ...]:
+    return (order.instrument, order.side, order.quantity, order.limit_price, order.stop_price)

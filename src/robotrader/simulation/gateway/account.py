@@ -1,0 +1,94 @@
+"""The simulated account: cash, holdings at cost, and the values that IBKR reports of them."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from robotrader.model import Instrument, InstrumentId, money
+from robotrader.simulation.venue import VenueFill
+
+_ZERO = Decimal(0)
+_CENT = Decimal("0.01")
+_BUYING_POWER = 4
+"""Intraday leverage of a US margin account."""
+
+
+class Holding:
+    """One instrument held: signed quantity, and its cost with commissions (signed like the quantity)."""
+
+    __slots__ = ("cost", "quantity", "realized")
+
+    def __init__(self) -> None:
+        self.quantity = 0
+        self.cost = _ZERO
+        self.realized = _ZERO
+
+    @property
+    def average_cost(self) -> Decimal:
+        """Return the cost of one unit including commissions, as IBKR counts it for stocks."""
+        return round(self.cost / self.quantity, 8) if self.quantity else _ZERO
+
+
+class Account:
+    """Cash and holdings, moved only by fills."""
+
+    def __init__(self, name: str, cash: Decimal, instruments: Mapping[InstrumentId, Instrument]) -> None:
+        self.name = name
+        self.cash = money(cash)
+        self.holdings: dict[InstrumentId, Holding] = {}
+        self._instruments = instruments
+
+    def apply(self, fill: VenueFill) -> Decimal | None:
+        """Book one fill and return the profit it realized after commission; None when it only opens."""
+        holding = self.holdings.setdefault(fill.instrument, Holding())
+        signed = fill.side.sign * fill.quantity
+        value = signed * fill.price * self._instruments[fill.instrument].multiplier
+        self.cash = money(self.cash - value - fill.commission)
+        closing = min(fill.quantity, abs(holding.quantity)) if holding.quantity * signed < 0 else 0
+        share = Decimal(closing) / fill.quantity
+        realized = None
+        if closing:
+            given_up = holding.cost * closing / abs(holding.quantity)
+            realized = money(-(value * share) - given_up - fill.commission * share)
+            holding.cost -= given_up
+            holding.realized += realized
+        holding.quantity += signed
+        holding.cost += (value + fill.commission) * (1 - share)
+        return realized
+
+    def value(self, instrument: InstrumentId, price: float | None) -> Decimal:
+        """Return a holding's signed market value; at cost while there is no price."""
+        holding = self.holdings[instrument]
+        if price is None:
+            return holding.cost
+        return holding.quantity * Decimal(repr(price)) * self._instruments[instrument].multiplier
+
+    def gross(self, prices: Mapping[InstrumentId, float]) -> Decimal:
+        """Return the sum of the holdings' absolute values."""
+        return sum((abs(self.value(iid, prices.get(iid))) for iid in self.holdings), _ZERO)
+
+    def equity(self, prices: Mapping[InstrumentId, float]) -> Decimal:
+        """Return cash and holdings at these prices."""
+        return sum((self.value(iid, prices.get(iid)) for iid in self.holdings), self.cash)
+
+    def values(self, prices: Mapping[InstrumentId, float], margin: Decimal) -> dict[str, str]:
+        """Return the account values by IBKR's keys; `margin` is the initial margin's share of gross value."""
+        gross, equity = self.gross(prices), self.equity(prices)
+        required = gross * margin
+        unrealized = equity - self.cash - sum((h.cost for h in self.holdings.values()), _ZERO)
+        amounts = {
+            "AvailableFunds": equity - required,
+            "BuyingPower": max((equity - required) * _BUYING_POWER, _ZERO),
+            "EquityWithLoanValue": equity,
+            "ExcessLiquidity": equity - required,
+            "GrossPositionValue": gross,
+            "InitMarginReq": required,
+            "MaintMarginReq": required,
+            "NetLiquidation": equity,
+            "RealizedPnL": sum((h.realized for h in self.holdings.values()), _ZERO),
+            "StockMarketValue": equity - self.cash,
+            "TotalCashValue": self.cash,
+            "UnrealizedPnL": unrealized,
+        }
+        exact = format(self.cash, "f")
+        named = {"AccountCode": self.name, "AccountReady": "true", "AccountType": "INDIVIDUAL"}
+        return named | {"CashBalance": exact} | {k: format(v.quantize(_CENT), "f") for k, v in amounts.items()}

@@ -1,0 +1,168 @@
+"""The replayed market: its time, its sessions, and what can be seen of its bars so far."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from msgspec import structs
+
+from robotrader.data.panel import Floats, Panel, Times
+from robotrader.model import NANOS_PER_SECOND, Bar, BarSpec, ConfigError, Instrument, InstrumentId
+
+_HOUR = 3_600 * NANOS_PER_SECOND
+_EASTERN_STANDARD = 5 * _HOUR  # shifts every hour of a US trading day, summer or winter, onto one calendar day
+
+
+class Segment(NamedTuple):
+    """A stretch of trading: bars from `opened` to `ts`; `ends_session` when the market closes at `ts`."""
+
+    opened: int
+    ts: int
+    bars: list[Bar]
+    ends_session: bool
+
+
+class Series(NamedTuple):
+    """One instrument's bars without gaps: start and end (ns UTC), open, high, low, close, volume."""
+
+    opened: Times
+    ts: Times
+    columns: tuple[Floats, ...]
+
+    def rows(self, start: int, stop: int) -> list[tuple[float, ...]]:
+        """Return rows as (opened, ts, open, high, low, close, volume) of plain numbers."""
+        parts = [a[start:stop].tolist() for a in (self.opened, self.ts, *self.columns)]
+        return list(zip(*parts, strict=True))
+
+
+class Market:
+    """Bars replayed in order of time; nothing after `now` can be seen.
+
+    Within a bar the price runs open, nearer extreme, other extreme, close, straight and at thirds of
+    the bar: made up, but always inside the bar and the same in every run.
+
+    Parameters
+    ----------
+    start : int, optional
+        Market time to begin with, ns UTC; None: an hour before the first session.
+    """
+
+    def __init__(self, panel: Panel, start: int | None = None) -> None:
+        if not len(panel):
+            raise ConfigError("the gateway simulator needs at least one bar of market data")
+        self.instruments = {i.id: i for i in panel.instruments}
+        self.spec = panel.spec
+        self._panel = panel
+        self._opened: list[int] = panel.opened.tolist()
+        self._ends: list[int] = panel.ts.tolist()
+        first = self._first_rows(panel)
+        self.opens = [self._opened[r] for r in first]
+        self.closes = [self._ends[r - 1] for r in (*first[1:], len(self._ends))]
+        self.now = self.opens[0] - _HOUR if start is None else start
+        self._row = bisect_right(self._ends, self.now)
+        self._series: dict[InstrumentId, Series] = {}
+        self.last = {iid: price for iid in self.instruments if (price := self._last_before(iid)) is not None}
+
+    @staticmethod
+    def _first_rows(panel: Panel) -> list[int]:
+        """Return the rows that begin a session: a daily bar is one, others share a day."""
+        if panel.spec is BarSpec.DAY:
+            return list(range(len(panel)))
+        days = (panel.opened - _EASTERN_STANDARD) // (24 * _HOUR)
+        return [0, *(np.flatnonzero(np.diff(days)) + 1).tolist()]
+
+    def _last_before(self, instrument: InstrumentId) -> float | None:
+        series = self.series(instrument)
+        at = int(series.ts.searchsorted(self.now, "right"))
+        return float(series.columns[3][at - 1]) if at else None
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether `now` lies in a session."""
+        at = bisect_right(self.opens, self.now) - 1
+        return at >= 0 and self.now < self.closes[at]
+
+    @property
+    def next_close(self) -> int | None:
+        """Return when the session under way, or else the next one, closes; None at the end of the data."""
+        at = bisect_right(self.closes, self.now)
+        return self.closes[at] if at < len(self.closes) else None
+
+    def after(self, trading_ns: int) -> int:
+        """Return the time when the market will have been open for that long; nights pass in no time."""
+        now, at = self.now, bisect_right(self.closes, self.now)
+        while trading_ns > 0 and at < len(self.closes):
+            now = max(now, self.opens[at])
+            step = min(trading_ns, self.closes[at] - now)
+            now, trading_ns, at = now + step, trading_ns - step, at + 1
+        return now
+
+    def advance(self, until: int) -> Iterator[Segment]:
+        """Move the time to `until`, yielding what trades on the way; `now` follows segment by segment."""
+        while self._row < len(self._ends) and self._opened[self._row] < until:
+            row = self._row
+            start, end = max(self.now, self._opened[row]), min(until, self._ends[row])
+            bars = self._bars(row, start, end)
+            self.now = end
+            self.last.update((bar.instrument, bar.close) for bar in bars)
+            closed = end == self._ends[row]
+            self._row += closed
+            yield Segment(start, end, bars, closed and self._ends[row] == self.closes[bisect_left(self.closes, end)])
+        self.now = max(self.now, until)
+
+    def series(self, instrument: InstrumentId) -> Series:
+        """Return all bars of an instrument, also those to come."""
+        if instrument not in self._series:
+            p, k = self._panel, self._panel.ids.index(instrument)
+            columns = tuple(c[:, k] for c in (p.open, p.high, p.low, p.close, p.volume))
+            there = ~np.isnan(columns[3])
+            if there.all():
+                self._series[instrument] = Series(p.opened, p.ts, columns)
+            else:
+                self._series[instrument] = Series(p.opened[there], p.ts[there], tuple(c[there] for c in columns))
+        return self._series[instrument]
+
+    def forming(self, instrument: InstrumentId, at: int) -> tuple[int, Bar] | None:
+        """Return start and state of the bar that is under way at that time, if there is one."""
+        row = bisect_right(self._ends, at)
+        if row >= len(self._ends) or not self._opened[row] < at:
+            return None
+        opened = self._opened[row]
+        found = (bar for bar in self._bars(row, opened, at) if bar.instrument == instrument)
+        return next(((opened, bar) for bar in found), None)
+
+    def _bars(self, row: int, start: int, end: int) -> list[Bar]:
+        p, opened, ts = self._panel, self._opened[row], self._ends[row]
+        cells = zip(
+            p.ids, p.open[row].tolist(), p.high[row].tolist(), p.low[row].tolist(), p.close[row].tolist(),
+            p.volume[row].tolist(), strict=True,
+        )  # fmt: skip
+        bars = [
+            Bar(instrument=iid, ts_event=ts, open=o, high=h, low=lo, close=c, volume=v, spec=p.spec)
+            for iid, o, h, lo, c, v in cells
+            if c == c  # NaN is the one float that differs from itself
+        ]
+        if (start, end) == (opened, ts):
+            return bars
+        return [part(bar, self.instruments[bar.instrument], opened, (start, end)) for bar in bars]
+
+
+def part(bar: Bar, instrument: Instrument, opened: int, span: tuple[int, int]) -> Bar:
+    """Return what trades of a bar between two times, on the straight path through its four prices."""
+    low_first = bar.close >= bar.open
+    path = (bar.open, *((bar.low, bar.high) if low_first else (bar.high, bar.low)), bar.close)
+    length = bar.ts_event - opened
+    start, end = ((t - opened) / length for t in span)
+
+    def price_at(where: float) -> float:
+        leg = min(int(where * 3), 2)
+        raw = path[leg] + (path[leg + 1] - path[leg]) * (where * 3 - leg)
+        return min(max(float(instrument.price(raw)), bar.low), bar.high)
+
+    inner = [price for k, price in enumerate(path) if start < k / 3 < end]
+    prices = [price_at(start) if start > 0 else bar.open, *inner, price_at(end) if end < 1 else bar.close]
+    return structs.replace(
+        bar, ts_event=span[1], open=prices[0], high=max(prices), low=min(prices), close=prices[-1],
+        volume=bar.volume * (end - start),
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The strategy contract, loading, and the library. Pure."""

@@ -1,0 +1,121 @@
+"""What a strategy is, and the one adapter that makes a vectorized strategy an event-driven one."""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robotrader.data.panel import Floats, Panel, Times
+from robotrader.model import BarsClosed, Instrument, Manifest, Parameter, StrategyConfig, StrategyError
+
+ROUNDING = 9
+"""Decimals of a strength: last-bit differences of window lengths cannot flip a decision."""
+
+
+class Strategy(Protocol):
+    """A vectorized strategy; built with its parameters as keyword arguments."""
+
+    PARAMETERS: ClassVar[dict[str, Parameter]]
+
+    @property
+    def manifest(self) -> Manifest:
+        """Return what the strategy declares, with these parameters."""
+        ...
+
+    def signals(self, panel: Panel) -> Floats:
+        """Return strengths in [-1, 1], shape (n_bars, n_instruments); NaN = no view.
+
+        Row t may use rows <= t only, and no more than `manifest.warmup_bars` of them.
+        """
+        ...
+
+
+class SignalSource(Protocol):
+    """The event-driven face of a strategy, as the trader sees it."""
+
+    def on_bars(self, event: BarsClosed) -> Sequence[float]:
+        """Take the next cross-section in; return one strength per universe instrument, NaN = no view."""
+        ...
+
+
+SourceFactory = Callable[[StrategyConfig, tuple[Instrument, ...]], tuple[Manifest, SignalSource]]
+"""How a trader gets its strategies; backtests hand in one whose rows are computed beforehand."""
+
+
+def strengths(strategy: Strategy, panel: Panel) -> Floats:
+    """Call the strategy and hold it to the contract.
+
+    Raises
+    ------
+    StrategyError
+        Wrong shape, or a strength outside [-1, 1].
+    """
+    found: Floats = np.round(np.asarray(strategy.signals(panel), dtype=np.float64), ROUNDING)
+    expected, name = (len(panel), len(panel.instruments)), strategy.manifest.id
+    if found.shape != expected:
+        raise StrategyError(f"{name}: signals() must return shape {expected}, found {found.shape}", strategy=name)
+    if bool(np.any(np.abs(found) > 1)):
+        raise StrategyError(f"{name}: strengths must lie in [-1, 1], found {np.nanmax(np.abs(found))}", strategy=name)
+    return found
+
+
+class TrailingWindow:
+    """Live form: keep the warm-up window and take the last row of `signals` at each bar."""
+
+    def __init__(self, strategy: Strategy, instruments: tuple[Instrument, ...]) -> None:
+        self._strategy = strategy
+        self._instruments = instruments
+        self._column = {i.id: k for k, i in enumerate(instruments)}
+        self._spec = strategy.manifest.bar_spec
+        size = max(strategy.manifest.warmup_bars, 1)
+        self._prices = np.full((5, 0, len(instruments)), np.nan)
+        self._ts = np.empty(0, dtype=np.int64)
+        self._size = size
+
+    def on_bars(self, event: BarsClosed) -> Sequence[float]:
+        """Append the cross-section and return the strengths of its row."""
+        row = np.full((5, 1, len(self._instruments)), np.nan)
+        for bar in event.bars:
+            k = self._column.get(bar.instrument)
+            if k is not None:
+                row[:, 0, k] = (bar.open, bar.high, bar.low, bar.close, bar.volume)
+        first = max(len(self._ts) - self._size + 1, 0)
+        self._prices = np.concatenate((self._prices[:, first:], row), axis=1)
+        self._ts = np.append(self._ts[first:], event.ts_event)
+        opened, high, low, close, volume = self._prices
+        panel = Panel(
+            instruments=self._instruments, spec=self._spec, opened=self._ts - self._spec.nanos, ts=self._ts,
+            open=opened, high=high, low=low, close=close, volume=volume,
+        )  # fmt: skip
+        last: list[float] = strengths(self._strategy, panel)[-1].tolist()
+        return last
+
+
+class PrecomputedRows:
+    """Backtest form: the rows of the whole panel, computed once, looked up by time."""
+
+    def __init__(self, rows: Floats, ts: Times) -> None:
+        self._rows = rows
+        self._ts = ts
+        self._next = 0
+
+    def on_bars(self, event: BarsClosed) -> Sequence[float]:
+        """Return the row of that closing time."""
+        if self._ts[self._next] != event.ts_event:
+            self._next = int(np.searchsorted(self._ts, event.ts_event))
+        row: list[float] = self._rows[self._next].tolist()
+        self._next = min(self._next + 1, len(self._ts) - 1)
+        return row
+
+    def wakes(self, *, every_view: bool) -> NDArray[np.bool_]:
+        """Return where a target is sized anew, shape (n_bars,): the strength changed, or there is any view."""
+        seen = ~np.isnan(self._rows)
+        if every_view:
+            return np.asarray(seen.any(axis=1))
+        out = np.zeros(len(self._rows), dtype=np.bool_)
+        for k in range(self._rows.shape[1]):
+            rows = np.nonzero(seen[:, k])[0]
+            values = self._rows[rows, k]
+            out[rows[np.append(True, values[1:] != values[:-1])] if len(rows) else rows] = True
+        return out

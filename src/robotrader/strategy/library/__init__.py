@@ -1,0 +1,1 @@
+"""Strategies that ship with RoboTrader: one folder each, named by its id."""

@@ -1,0 +1,81 @@
+"""From a name and parameters to a strategy, with a clear error for each way to be wrong."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from robotrader.model import ConfigError, Instrument, Manifest, Parameter, StrategyConfig
+from robotrader.strategy.contract import SignalSource, Strategy, TrailingWindow
+
+LIBRARY = {
+    "momentum": "robotrader.strategy.library.momentum:Momentum",
+    "sma_crossover": "robotrader.strategy.library.sma_crossover:SmaCrossover",
+}
+
+
+def load_strategy(source: str, parameters: Mapping[str, int | float]) -> Strategy:
+    """Return the strategy of a library id or `path/to/file.py:ClassName`, with its parameters set.
+
+    Raises
+    ------
+    ConfigError
+        Unknown strategy, file, class or parameter, or a value outside its range.
+    """
+    cls = _find(source)
+    declared: dict[str, Parameter] | None = getattr(cls, "PARAMETERS", None)
+    if declared is None or not callable(getattr(cls, "signals", None)):
+        raise ConfigError(f"{source} is no strategy: it needs PARAMETERS, manifest and signals()")
+    values = {name: p.default for name, p in declared.items()}
+    for name, value in parameters.items():
+        if name not in declared:
+            raise ConfigError(f"{source} has no parameter {name!r}; it has: {', '.join(declared) or 'none'}")
+        values[name] = _checked(f"{source}: {name}", value, declared[name])
+    return cast(Strategy, cls(**values))
+
+
+def _find(source: str) -> Any:
+    if ".py:" in source:
+        path, _, name = source.rpartition(":")
+        return _from_file(Path(path), name)
+    if source not in LIBRARY:
+        raise ConfigError(
+            f"unknown strategy {source!r}; the library has: {', '.join(sorted(LIBRARY))}; or give path/to/file.py:Class"
+        )
+    module, _, name = LIBRARY[source].partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _from_file(path: Path, name: str) -> Any:
+    if not path.is_file():
+        raise ConfigError(f"strategy file {path} does not exist")
+    spec = importlib.util.spec_from_file_location(f"robotrader_user_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"strategy file {path} cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError, NameError) as error:
+        raise ConfigError(f"strategy file {path} cannot be loaded: {error}") from error
+    if not hasattr(module, name):
+        raise ConfigError(f"strategy file {path} has no class {name}")
+    return getattr(module, name)
+
+
+def _checked(label: str, value: int | float, parameter: Parameter) -> int | float:
+    if isinstance(parameter.default, int) and float(value).is_integer():
+        value = int(value)
+    if isinstance(parameter.default, int) and not isinstance(value, int):
+        raise ConfigError(f"{label} must be a whole number, found {value}")
+    if not parameter.low <= value <= parameter.high:
+        raise ConfigError(f"{label} must lie in [{parameter.low}, {parameter.high}], found {value}")
+    return value
+
+
+def trailing_source(config: StrategyConfig, instruments: tuple[Instrument, ...]) -> tuple[Manifest, SignalSource]:
+    """Make a live source of a configured strategy."""
+    strategy = load_strategy(config.source, config.parameters)
+    return strategy.manifest, TrailingWindow(strategy, instruments)
