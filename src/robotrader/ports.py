@@ -120,8 +120,8 @@ class BrokerSnapshot(Struct, frozen=True, kw_only=True):
     messages: tuple[BrokerMessage, ...]
     order_refs: frozenset[str]
     positions: dict[InstrumentId, int]
-    cash: str | None
-    net_liquidation: str | None
+    cash: Decimal | None
+    net_liquidation: Decimal | None
     next_order_id: int
 
 

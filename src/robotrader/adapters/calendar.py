@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from robotrader.data.panel import Times
 from robotrader.model import ConfigError, SessionTable
 
 MARKET = "XNYS"
@@ -38,6 +39,12 @@ def session_table(start: str, end: str, market: str = MARKET) -> SessionTable:
         opens=_nanos(schedule["market_open"]),
         closes=_nanos(schedule["market_close"]),
     )
+
+
+def sessions_of(days: Times) -> SessionTable:
+    """Return the sessions from the first to the last of these days (ns at midnight UTC, at least one)."""
+    first, last = (str(np.datetime64(int(day), "ns").astype("datetime64[D]")) for day in (days.min(), days.max()))
+    return session_table(first, last)
 
 
 def _nanos(times: Any) -> tuple[int, ...]:

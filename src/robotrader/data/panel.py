@@ -1,5 +1,6 @@
 """A rectangle of bars: what backtests run over and what vectorized strategies see."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -101,7 +102,7 @@ class Panel:
         """
         for start in range(0, len(self), _CHUNK):
             part = self.rows(start, min(start + _CHUNK, len(self)))
-            columns = [part._bars(k) for k in range(len(self.instruments))]
+            columns = [_column(part, k) for k in range(len(self.instruments))]
             rows = zip(part.opened.tolist(), part.ts.tolist(), zip(*columns, strict=True), strict=True)
             if bool(np.isnan(part.close).any()):
                 yield from ((opened, ts, tuple(filter(None, bars))) for opened, ts, bars in rows)
@@ -110,16 +111,25 @@ class Panel:
 
     def cross_section(self, row: int) -> tuple[int, int, tuple[Bar, ...]]:
         """Return (opened, ts, bars) of one row."""
-        return next(self.rows(row, row + 1).cross_sections())
+        ts = int(self.ts[row])
+        bars = tuple(
+            Bar(instrument=i.id, ts_event=ts, open=float(self.open[row, k]), high=float(self.high[row, k]),
+                low=float(self.low[row, k]), close=float(self.close[row, k]), volume=float(self.volume[row, k]),
+                spec=self.spec)
+            for k, i in enumerate(self.instruments)
+            if not math.isnan(self.close[row, k])
+        )  # fmt: skip
+        return int(self.opened[row]), ts, bars
 
-    def _bars(self, k: int) -> list[Bar | None]:
-        """Return column `k` as bars, None where there is no bar."""
-        iid, spec = self.instruments[k].id, self.spec
-        cells = (a[:, k].tolist() for a in (self.open, self.high, self.low, self.close, self.volume))
-        bars: list[Bar | None] = [
-            Bar(instrument=iid, ts_event=ts, open=o, high=h, low=lo, close=c, volume=v, spec=spec)
-            for ts, o, h, lo, c, v in zip(self.ts.tolist(), *cells, strict=True)
-        ]
-        for row in np.nonzero(np.isnan(self.close[:, k]))[0]:
-            bars[row] = None
-        return bars
+
+def _column(panel: Panel, k: int) -> list[Bar | None]:
+    """Return column `k` as bars, None where there is no bar."""
+    iid, spec = panel.instruments[k].id, panel.spec
+    cells = (a[:, k].tolist() for a in (panel.open, panel.high, panel.low, panel.close, panel.volume))
+    bars: list[Bar | None] = [
+        Bar(instrument=iid, ts_event=ts, open=o, high=h, low=lo, close=c, volume=v, spec=spec)
+        for ts, o, h, lo, c, v in zip(panel.ts.tolist(), *cells, strict=True)
+    ]
+    for row in np.nonzero(np.isnan(panel.close[:, k]))[0]:
+        bars[row] = None
+    return bars

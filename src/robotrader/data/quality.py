@@ -54,7 +54,7 @@ class Quarantined(Struct, frozen=True):
     detail : str
         What was expected and what was found.
     source : str
-        Name of the file, empty where there is only one source.
+        Name of the file, filled in by who read it.
     """
 
     row: int
@@ -63,9 +63,7 @@ class Quarantined(Struct, frozen=True):
     source: str = ""
 
 
-def check(
-    frame: BarFrame, sessions: SessionTable | None = None, *, source: str = ""
-) -> tuple[BarFrame, tuple[Quarantined, ...]]:
+def check(frame: BarFrame, sessions: SessionTable | None = None) -> tuple[BarFrame, tuple[Quarantined, ...]]:
     """Part good rows from bad ones.
 
     Parameters
@@ -74,8 +72,6 @@ def check(
         Bars as read; daily bars are not yet placed on sessions.
     sessions : SessionTable, optional
         Given for daily bars: their dates must be sessions.
-    source : str
-        Name noted on what is set aside.
 
     Returns
     -------
@@ -95,7 +91,7 @@ def check(
     bad = np.flatnonzero(broken)
     if len(bad) == 0:
         return frame, ()
-    return frame.take(np.flatnonzero(broken == 0)), tuple(_describe(frame, bad, broken, source))
+    return frame.take(np.flatnonzero(broken == 0)), tuple(_describe(frame, bad, broken))
 
 
 def _code(rule: Rule) -> int:
@@ -182,7 +178,7 @@ def _longest_ascent(times: list[int]) -> list[int]:
     return run[::-1]
 
 
-def _describe(frame: BarFrame, bad: NDArray[np.int64], broken: NDArray[np.int8], source: str) -> list[Quarantined]:
+def _describe(frame: BarFrame, bad: NDArray[np.int64], broken: NDArray[np.int8]) -> list[Quarantined]:
     columns = [getattr(frame, name)[bad].tolist() for name in VALUES]
     stamps = np.datetime_as_string(frame.start[bad].astype("datetime64[ns]"), unit="s").tolist()
     rules = [_RULES[k - 1] for k in broken[bad].tolist()]
@@ -192,5 +188,5 @@ def _describe(frame: BarFrame, bad: NDArray[np.int64], broken: NDArray[np.int8],
     ):
         numbers = " ".join(f"{name}={value:g}" for name, value in zip(VALUES, values, strict=True))
         detail = f"{frame.symbols[code]} {stamp}Z: {_SAYS[rule]}; found {numbers}"
-        found.append(Quarantined(row=row, rule=rule, detail=detail, source=source))
+        found.append(Quarantined(row=row, rule=rule, detail=detail))
     return found

@@ -106,12 +106,14 @@ def _normals(words: Raw) -> Floats:
     Sum of twelve uniforms (Irwin-Hall), added as integers: exact, whatever the order.
     """
     twelfths = np.ascontiguousarray(words).view(np.uint16).reshape(len(words), 12)
-    return (twelfths.sum(axis=1, dtype=np.int64) - 6 * 65_535) / 65_536.0
+    normals: Floats = (twelfths.sum(axis=1, dtype=np.int64) - 6 * 65_535) / 65_536.0
+    return normals
 
 
 def _uniforms(words: Raw) -> Floats:
     """Map one word to [0, 1)."""
-    return (words >> np.uint64(11)) * 2.0**-53
+    uniforms: Floats = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return uniforms
 
 
 def _walk(words: Raw, opened: Times, ts: Times, session: NDArray[np.int64]) -> Floats:

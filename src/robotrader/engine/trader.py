@@ -13,6 +13,7 @@ from msgspec import structs
 
 from robotrader.engine.market import MarketFacts
 from robotrader.engine.orders import WorkingOrders
+from robotrader.engine.valuation import Valuation
 from robotrader.execution.lifecycle import Alarm, transition
 from robotrader.execution.planner import plan
 from robotrader.model import (
@@ -26,6 +27,7 @@ from robotrader.model import (
     CommissionReported,
     Decision,
     Deny,
+    Event,
     Hold,
     Instrument,
     InstrumentId,
@@ -34,6 +36,7 @@ from robotrader.model import (
     Order,
     OrderAccepted,
     OrderCanceled,
+    OrderEvent,
     OrderExpired,
     OrderFilled,
     OrderPendingCancel,
@@ -44,7 +47,6 @@ from robotrader.model import (
     OrderUnresolved,
     OrderVoided,
     PortfolioMarked,
-    PortfolioSnapshot,
     PositionReported,
     Recovered,
     RequestReceived,
@@ -61,7 +63,6 @@ from robotrader.model import (
     TradingHalted,
     TradingState,
     WorkingOrder,
-    money,
 )
 from robotrader.portfolio.ledger import Ledger
 from robotrader.portfolio.sizing import SizingInputs, parse_sizer, target_quantity
@@ -98,7 +99,7 @@ class _Runtime:
         found = None
         before = self.strengths
         for k, strength in enumerate(self.source.on_bars(event)):
-            if strength == strength and (strength != before[k] or self.resize):  # NaN differs from itself
+            if strength == strength and (strength != before[k] or self.resize):  # noqa: PLR0124 - NaN differs from itself
                 if event.warmup:
                     continue
                 found = found or []
@@ -120,6 +121,7 @@ class Trader:
         self.orders = WorkingOrders()
         self.ledger = Ledger(self._instruments)
         self.states = TradingStates()
+        self._values = Valuation(self.ledger, self._market, self.orders)
 
     def handle(self, event: AnyEvent) -> Sequence[AnyCommand]:
         """Take one event in and return what follows from it.
@@ -132,18 +134,15 @@ class Trader:
         match event:
             case BarsClosed():
                 return self._on_bars(event)
-            case OrderFilled():
-                return self._on_fill(event)
-            case CommissionReported():
-                self.ledger.charge(event.commission)
-                return NOTHING
+            case OrderFilled() | CommissionReported():
+                return self._on_execution(event)
             case (
                 OrderSending() | OrderAccepted() | OrderSuspended() | OrderPendingCancel() | OrderCanceled()
                 | OrderRejected() | OrderExpired() | OrderUnresolved() | OrderVoided()
             ):  # fmt: skip
                 return self._on_order(event)
             case RequestReceived():
-                return self._on_request(event)
+                return self._set_state(event, _REQUESTED[event.action], event.reason, actor=event.actor)
             case TradingHalted():
                 return self._set_state(event, TradingState.HALTED, event.reason, actor="trader")
             case RunStarted():
@@ -198,7 +197,7 @@ class Trader:
         if sizer.rule == "fixed":
             size, sizing = sizer.value, {"sizer": runtime.config.sizer}
         else:
-            equity = self.ledger.mark(self.ledger.book(signal.strategy), self._price).equity
+            equity = self._values.book_equity(signal.strategy)
             atr = self._market.atr(iid) if sizer.needs_atr else None
             size = sizer.size(SizingInputs(equity=equity, price=price, multiplier=instrument.multiplier, atr=atr))
             sizing = {"sizer": runtime.config.sizer, "equity": str(equity), "price": str(price), "atr": str(atr)}
@@ -208,56 +207,29 @@ class Trader:
 
     def _facts(self, order: Order, now: int) -> Facts:
         """Gather what the checks may know of this order."""
-        iid, last = order.instrument, self._market.last(order.instrument)
+        iid = order.instrument
         blocked = self.orders.unresolved(iid)
         state, reason = self.states.effective(order.strategy, iid)
         if blocked is not None:
             state, reason = TradingState.HALTED, f"outcome of order {blocked.order.id} is unknown"
-        snapshot = self._snapshot(order, now)
+        snapshot = self._values.snapshot(order, now, self._limits)
         return Facts(
             snapshot=snapshot,
             rates=self._rates.counts(order, now),
             known_intent=order.id in self.orders,
             same_terms_age_ns=self._rates.same_terms_age(order, now),
             state=state,
-            state_reason=reason if last is None or reason else "",
+            state_reason=reason,
         )
 
-    def _snapshot(self, order: Order, now: int) -> PortfolioSnapshot:
-        iid, last = order.instrument, self._market.last(order.instrument)
-        close = self._market.close(iid)
-        return PortfolioSnapshot(
-            ts=now,
-            instrument=self._instruments[iid],
-            equity=self._equity() if self._limits.max_position_equity_ratio is not None else Decimal(0),
-            position=self.ledger.quantity(iid),
-            open_buy=self.orders.open_quantity(iid, Side.BUY),
-            open_sell=self.orders.open_quantity(iid, Side.SELL),
-            last_close=close,
-            reference_price=close,
-            reference_age_ns=None if last is None else now - last.ts_event,
-            reference_spec_ns=None if last is None else last.spec.nanos,
-            average_daily_volume=self._market.average_daily_volume(iid)
-            if self._limits.max_order_adv_ratio is not None
-            else None,
-        )
-
-    def _price(self, iid: InstrumentId) -> Decimal:
-        price = self._market.close(iid)
-        if price is None:
-            raise InvariantViolation(f"{iid} is held but never had a bar", instrument=iid)
-        return price
-
-    def _equity(self) -> Decimal:
-        return sum((self.ledger.mark(book, self._price).equity for book in self.ledger.books), Decimal(0))
-
-    def _on_fill(self, event: OrderFilled) -> Sequence[AnyCommand]:
-        if not self.ledger.apply(event.fill):
+    def _on_execution(self, event: OrderFilled | CommissionReported) -> Sequence[AnyCommand]:
+        if isinstance(event, CommissionReported):
+            self.ledger.charge(event.commission)
             return NOTHING
-        return self._on_order(event)
+        return self._on_order(event) if self.ledger.apply(event.fill) else NOTHING
 
-    def _on_order(self, event: AnyEvent) -> Sequence[AnyCommand]:
-        order_id = event.fill.order_id if isinstance(event, OrderFilled) else event.order_id  # type: ignore[union-attr]
+    def _on_order(self, event: OrderEvent | OrderFilled) -> Sequence[AnyCommand]:
+        order_id = event.fill.order_id if isinstance(event, OrderFilled) else event.order_id
         working = self.orders.get(order_id)
         if working is None:
             raise InvariantViolation(f"{type(event).__name__} for order {order_id}, which was never decided")
@@ -271,13 +243,7 @@ class Trader:
             out.append(Cancel(ts_event=event.ts_event, order_id=order_id, reason=reason))
         return out
 
-    def _on_request(self, event: RequestReceived) -> Sequence[AnyCommand]:
-        state = _REQUESTED[event.action]
-        return self._set_state(event, state, event.reason, actor=event.actor)
-
-    def _set_state(
-        self, event: AnyEvent, state: TradingState, reason: str, *, actor: str
-    ) -> Sequence[AnyCommand]:  # fmt: skip
+    def _set_state(self, event: Event, state: TradingState, reason: str, *, actor: str) -> Sequence[AnyCommand]:
         """Change a scope's state; leaving ACTIVE also cancels the orders that would add risk."""
         strategy = event.strategy if isinstance(event, RequestReceived) else None
         instrument = event.instrument if isinstance(event, RequestReceived) else None
@@ -299,7 +265,7 @@ class Trader:
     def _protects(self, working: WorkingOrder) -> bool:
         """Tell whether an open order only reduces the position (itself not counted as open)."""
         order = structs.replace(working.order, quantity=working.leaves)
-        snapshot = self._snapshot(order, working.order.ts_event)
+        snapshot = self._values.snapshot(order, order.ts_event, self._limits)
         side = "open_buy" if order.side is Side.BUY else "open_sell"
         return is_reducing(order, structs.replace(snapshot, **{side: getattr(snapshot, side) - working.leaves}))
 
@@ -319,17 +285,7 @@ class Trader:
 
     def mark(self, ts: int) -> PortfolioMarked:
         """Return all books at the last prices; a projection, not a decision."""
-        books = tuple(self.ledger.mark(book, self._price) for book in self.ledger.books)
-        exposure = self.ledger.exposure(self._price)
-
-        def total(field: str) -> Decimal:
-            return money(sum((getattr(b, field) for b in books), Decimal(0)))
-
-        return PortfolioMarked(
-            ts_event=ts, cash=total("cash"), equity=total("equity"), realized_pnl=total("realized_pnl"),
-            unrealized_pnl=total("unrealized_pnl"), commission=total("commission"),
-            gross=exposure.gross, net=exposure.net, books=books,
-        )  # fmt: skip
+        return self._values.mark(ts)
 
     def digest(self) -> str:
         """Return a hash of orders, positions, cash and trading state: equal states have equal hashes."""

@@ -9,7 +9,7 @@ from enum import StrEnum
 from msgspec import Struct, structs
 
 from robotrader.model import (
-    AnyEvent,
+    Event,
     InvariantViolation,
     OrderAccepted,
     OrderCanceled,
@@ -102,7 +102,7 @@ class Transition(Struct, frozen=True):
     alarm: Alarm | None = None
 
 
-def transition(working: WorkingOrder, event: AnyEvent) -> Transition:
+def transition(working: WorkingOrder, event: Event) -> Transition:
     """Apply one event to one order.
 
     Every event but `OrderUnresolved` also settles an unknown outcome.
@@ -129,7 +129,7 @@ def transition(working: WorkingOrder, event: AnyEvent) -> Transition:
     return Transition(after, _alarm(working, after, trigger))
 
 
-def _details(working: WorkingOrder, event: AnyEvent) -> dict[str, object]:
+def _details(working: WorkingOrder, event: Event) -> dict[str, object]:
     """Return the fields that this event adds to the order."""
     if isinstance(event, OrderSending):
         return {"broker_order_id": event.broker_order_id}

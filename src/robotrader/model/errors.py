@@ -40,7 +40,7 @@ class ConfigError(RoboTraderError):
 
 
 class DataError(RoboTraderError):
-    """This datum is unfit: quarantine it and mark its instrument stale."""
+    """A datum is unfit: quarantine it and mark its instrument stale."""
 
 
 class StaleData(DataError):

@@ -203,7 +203,7 @@ class PositionReported(Event, frozen=True, kw_only=True):
     account: str
     instrument: InstrumentId
     quantity: int
-    average_cost: Decimal
+    average_cost: Decimal | None = None
 
 
 class AccountReported(Event, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ target = sign(strength) x floor(|strength| x size); the floor never exceeds the 
 """
 
 from decimal import ROUND_FLOOR, Decimal
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -84,8 +85,5 @@ def average_true_range(bars: list[tuple[float, float, float]]) -> Decimal | None
     """
     if len(bars) < 2:
         return None
-    ranges = [
-        max(high - low, abs(high - before[2]), abs(low - before[2]))
-        for before, (high, low, _) in zip(bars, bars[1:], strict=False)
-    ]
+    ranges = [max(high - low, abs(high - before[2]), abs(low - before[2])) for before, (high, low, _) in pairwise(bars)]
     return Decimal(repr(sum(ranges) / len(ranges)))

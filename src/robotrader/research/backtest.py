@@ -12,6 +12,7 @@ from robotrader.data.panel import Floats, Panel
 from robotrader.engine.trader import Trader
 from robotrader.execution.fingerprint import fills_hash, orders_hash
 from robotrader.model import (
+    AnyCommand,
     AnyEvent,
     Bar,
     BarsClosed,
@@ -116,8 +117,10 @@ def _can_skip(strategies: Sequence[StrategyConfig], panel: Panel, limits: RiskLi
 
 
 def _run_started(strategies: Sequence[StrategyConfig], panel: Panel, limits: RiskLimit) -> RunStarted:
-    return RunStarted(ts_event=0, ts_init=0, run_id="backtest", epoch=0, mode="backtest", account="",
-                      strategies=tuple(strategies), instruments=panel.instruments, limits=limits, code_version="")  # fmt: skip
+    return RunStarted(
+        ts_event=0, ts_init=0, run_id="backtest", epoch=0, mode="backtest", account="", code_version="",
+        strategies=tuple(strategies), instruments=panel.instruments, limits=limits,
+    )  # fmt: skip
 
 
 class _Run:
@@ -178,7 +181,7 @@ class _Run:
         if commands:
             self.carry_out(commands, row, ts)
 
-    def match(self, bars: Sequence[Any], row: int, opened: int) -> None:
+    def match(self, bars: Sequence[Bar], row: int, opened: int) -> None:
         """Let the venue see the bars and book what fills."""
         for bar in bars:
             for hit in self.venue.on_bar(bar, opened):
@@ -189,7 +192,7 @@ class _Run:
         for key in self.venue.end_session(ts):
             self._tell(OrderExpired(ts_event=ts, ts_init=ts, order_id=OrderId(key)))
 
-    def carry_out(self, commands: Sequence[Any], row: int, ts: int) -> None:
+    def carry_out(self, commands: Sequence[AnyCommand], row: int, ts: int) -> None:
         """Carry out the core's commands."""
         for command in commands:
             match command:
@@ -200,6 +203,8 @@ class _Run:
                         self._tell(OrderCanceled(ts_event=ts, ts_init=ts, order_id=command.order_id))
                 case Deny():
                     self._denied.append(command)
+                case _:
+                    pass
 
     def _submit(self, order: Order, row: int, ts: int) -> None:
         self._sent += 1

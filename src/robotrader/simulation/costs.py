@@ -147,4 +147,3 @@ def cost_model(name: str) -> CostModel:
     if kind != "bps" or not bps.is_finite() or bps < 0:
         raise ConfigError(f"commission must be ibkr_fixed, ibkr_tiered, bps:X or none; found {name!r}")
     return BasisPoints(bps)
-

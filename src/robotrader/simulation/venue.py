@@ -101,9 +101,7 @@ class Venue:
     @property
     def open_orders(self) -> Mapping[str, VenueOrder]:
         """Return the resting orders by key, oldest first; `quantity` is what is left."""
-        return {
-            key: structs.replace(r.order, quantity=r.order.quantity - r.filled) for key, r in self._resting.items()
-        }
+        return {key: structs.replace(r.order, quantity=r.order.quantity - r.filled) for key, r in self._resting.items()}
 
     @property
     def idle(self) -> bool:

@@ -20,6 +20,10 @@ class WebConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Account currency, shown beside every amount.
     poll_s : float
         How often an open page's journal is looked at: a quarter second is the 4 Hz the page shows.
+    simulated : bool
+        The broker is a simulator on its own clock: shown on the page, and the journal's last time is "now".
+    data_note : str
+        What a reader must know of the prices; shown on the page.
     max_streams : int
         Live pages at the same time; the next one reads a page that does not move.
     """
@@ -27,6 +31,8 @@ class WebConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: int = 8787
     currency: str = "USD"
+    simulated: bool = False
+    data_note: str = ""
     poll_s: float = 0.25
     heartbeat_s: float = 15.0
     max_streams: int = 20
@@ -52,7 +58,7 @@ def require_loopback(host: str) -> None:
     """
     if not is_loopback(host):
         raise ConfigError(
-            f"The dashboard binds loopback only, found host {host!r}. Use 127.0.0.1 or ::1, and an SSH tunnel from afar.",
+            f"The dashboard binds loopback only, found {host!r}. Use 127.0.0.1 or ::1; from afar, an SSH tunnel.",
             host=host,
         )
 

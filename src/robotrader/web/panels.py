@@ -1,28 +1,16 @@
-"""The page as text: panels of cells that a template writes at first and the browser updates later.
+"""Views to the page's panels."""
 
-Templates and browser only place these texts: every number is formatted here, once.
-"""
-
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Literal
 
-from msgspec import Struct
-
-from robotrader.model import TradingState
 from robotrader.web import queries, views
 from robotrader.web.formatting import NOT_AVAILABLE, duration, moment, money, number, percent, price, tone
+from robotrader.web.frame import frame
+from robotrader.web.layout import Cell, Chart, Column, Fact, Facts, Page, PanelState, Row, Table
 from robotrader.web.snapshot import PageRows
 
-PanelState = Literal["live", "empty", "stale"]
-
-MEANING = {
-    TradingState.ACTIVE: "Orders may be sent.",
-    TradingState.REDUCING: "Only orders that bring a position closer to zero are sent.",
-    TradingState.HALTED: "No new order is sent.",
-    TradingState.LOCKED: "No new order is sent until the trader is unlocked.",
-}
+CHART_TABLE_ROWS = 60
 ORDER_STATES = {
     "NEW": ("decided", ""),
     "AUTHORIZED": ("allowed, not sent", ""),
@@ -38,105 +26,8 @@ ORDER_STATES = {
     "PENDING_CANCEL": ("being canceled", ""),
     "PENDING_REPLACE": ("being changed", ""),
     "SUSPENDED": ("held by the broker", "warn"),
-    queries.UNKNOWN: ("UNKNOWN: outcome not resolved", "bad"),
+    queries.UNKNOWN: ("UNKNOWN", "bad"),
 }
-
-
-class Cell(Struct, frozen=True):
-    """One text with its tone (`gain`, `loss`, `warn`, `bad`, `muted`, `none` for absent) and what hovering adds."""
-
-    text: str
-    tone: str = ""
-    title: str = ""
-
-
-class Column(Struct, frozen=True):
-    """One column; `kind` is how it is set: `num`, `mono`, `wide` or plain."""
-
-    label: str
-    kind: str = ""
-
-
-class Row(Struct, frozen=True):
-    """One row; `key` names it over updates."""
-
-    key: str
-    cells: tuple[Cell, ...]
-
-
-class Table(Struct, frozen=True, kw_only=True):
-    """A table; an empty one says why in `note` and what to do next."""
-
-    title: str
-    caption: str
-    state: PanelState
-    note: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-
-
-class Fact(Struct, frozen=True, kw_only=True):
-    """One number with its name and what it was measured against."""
-
-    key: str
-    label: str
-    value: Cell
-    hint: str = ""
-
-
-class Facts(Struct, frozen=True, kw_only=True):
-    """The account's numbers."""
-
-    title: str
-    state: PanelState
-    facts: tuple[Fact, ...]
-
-
-class Chart(Struct, frozen=True, kw_only=True):
-    """A curve: points of (seconds UTC, text), a summary in words, and its last points as a table."""
-
-    title: str
-    state: PanelState
-    note: str
-    points: tuple[tuple[int, str], ...]
-    table: Table
-
-
-class Frame(Struct, frozen=True, kw_only=True):
-    """What frames the page: mode, trading state, clock. Texts that are empty are not shown."""
-
-    mode: str
-    account: str
-    simulated: str
-    broker: str
-    clock: str
-    run: str
-    state: str
-    meaning: str
-    detail: str
-    resume: str
-    pending: str
-    scopes: str
-    unresolved: str
-    note: str
-    open_orders: str
-    held: str
-    day: Cell
-
-
-class Page(Struct, frozen=True, kw_only=True):
-    """All panels as of `seq`."""
-
-    seq: int
-    frame: Frame
-    account: Facts
-    equity: Chart
-    data: Table
-    positions: Table
-    strategies: Table
-    orders: Table
-    fills: Table
-    denials: Table
 
 
 def page(rows: PageRows, status: views.Status, *, currency: str, state_dir: Path) -> Page:
@@ -144,7 +35,7 @@ def page(rows: PageRows, status: views.Status, *, currency: str, state_dir: Path
     run = rows.status.run
     return Page(
         seq=status.seq,
-        frame=frame(status, currency=currency, state_dir=state_dir),
+        frame=frame(status, day=_signed(status.broker.day_pnl, currency), state_dir=state_dir),
         account=account(status.broker, currency),
         equity=equity(queries.equity(rows.equity), currency),
         data=data(status),
@@ -156,100 +47,237 @@ def page(rows: PageRows, status: views.Status, *, currency: str, state_dir: Path
     )
 
 
-def frame(status: views.Status, *, currency: str, state_dir: Path) -> Frame:
-    """Write out mode, trading state, pending requests and clock."""
-    state = status.trading_state
-    blocked = state is not None and state is not TradingState.ACTIVE
-    return Frame(
-        mode=status.mode or NOT_AVAILABLE,
-        account=status.account or "",
-        simulated="simulated broker" if status.simulated else "",
-        broker=_broker_report(status),
-        clock=moment(status.clock),
-        run=_run(status),
-        state=state or NOT_AVAILABLE,
-        meaning=MEANING[state] if state else "No trader has run on this journal yet. Start one: robotrader demo",
-        detail=_state_detail(status) if blocked else "",
-        resume=resume_command(state_dir) if blocked else "",
-        pending="; ".join(_pending(r, status) for r in status.requests),
-        scopes="; ".join(_scope(s) for s in status.scopes),
-        unresolved=_unresolved(status.unresolved_orders),
-        note=status.data_note,
-        open_orders=f"{status.open_orders}",
-        held=f"{status.held}",
-        day=_signed(status.broker.day_pnl, currency),
-    )
-
-
-def resume_command(state_dir: Path) -> str:
-    """Return the exact command that lets orders out again: from the console, with a reason."""
-    return f'robotrader resume --state {shlex.quote(str(state_dir))} --reason "WHY IT IS SAFE"'
-
-
-def stop_command(action: str, state_dir: Path) -> str:
-    """Return the command that halts or reduces without this page."""
-    return f"robotrader {action} --state {shlex.quote(str(state_dir))}"
-
-
-def _broker_report(status: views.Status) -> str:
-    reported = status.broker.broker_reported
-    if reported is None or status.clock is None:
-        return "no broker report yet"
-    return f"broker reported {duration((status.clock - reported).total_seconds())} ago"
-
-
-def _run(status: views.Status) -> str:
-    if status.started is None:
-        return "no trader has run"
-    if status.ended is not None:
-        return f"trader ended {moment(status.ended)}: {status.end_reason or 'no reason given'}"
-    return f"trader started {moment(status.started)}"
-
-
-def _state_detail(status: views.Status) -> str:
-    since = f"Since {moment(status.since)}" if status.since else ""
-    by = f" by {status.actor}" if status.actor else ""
-    return f"{since}{by}: {status.reason or 'no reason given'}"
-
-
-def _pending(request: views.Request, status: views.Status) -> str:
-    waits = "no trader is running, it takes effect at the next start" if status.ended else "the trader has not taken it"
-    return f"{request.action.upper()} requested by {request.actor} ({request.reason}): {waits}"
-
-
-def _scope(scope: views.ScopeState) -> str:
-    name = " ".join(part for part in (scope.strategy, scope.instrument) if part)
-    return f"{name} is {scope.state}: {scope.reason or 'no reason given'}"
-
-
-def _unresolved(count: int) -> str:
-    if not count:
-        return ""
-    orders = "1 order" if count == 1 else f"{count} orders"
-    return f"{orders} of UNKNOWN outcome: the instrument is blocked until the broker's answer is known"
-
-
 def account(view: views.Account, currency: str) -> Facts:
     """Write out the account's numbers."""
-
-    def amount(key: str, label: str, value: Cell, hint: str = "") -> Fact:
-        return Fact(key=key, label=label, value=value, hint=hint)
-
-    since = f"since {moment(view.day_from)}" if view.day_from else "no mark of an earlier day yet"
+    day_from = f"since {moment(view.day_from)}" if view.day_from else "no mark of an earlier day yet"
     return Facts(
         title="Account",
         state="live" if view.as_of else "empty",
         facts=(
-            amount("equity", "Equity", _amount(view.equity, currency), _broker_says(view.broker_equity, currency)),
-            amount("day", "Day change", _signed(view.day_pnl, currency), _day_hint(view, since)),
-            amount("unrealized", "Unrealized P&L", _signed(view.unrealized_pnl, currency)),
-            amount("realized", "Realized P&L", _signed(view.realized_pnl, currency), "before commission"),
-            amount("commission", "Commission", _amount(view.commission, currency)),
-            amount("cash", "Cash", _amount(view.cash, currency), _broker_says(view.broker_cash, currency)),
-            amount("gross", "Gross exposure", _amount(view.gross, currency), _exposure_hint(view, currency)),
+            _fact("equity", "Equity", _amount(view.equity, currency), f"broker: {money(view.broker_equity, currency)}"),
+            _fact("day", "Day change", _signed(view.day_pnl, currency), _ratio_hint(view) or day_from),
+            _fact("unrealized", "Unrealized P&L", _signed(view.unrealized_pnl, currency), "at the last prices"),
+            _fact("realized", "Realized P&L", _signed(view.realized_pnl, currency), "before commission"),
+            _fact("commission", "Commission", _amount(view.commission, currency), "since the first run"),
+            _fact("cash", "Cash", _amount(view.cash, currency), f"broker: {money(view.broker_cash, currency)}"),
+            _fact("gross", "Gross exposure", _amount(view.gross, currency), f"net: {money(view.net, currency)}"),
         ),
     )
 
 
-def _broker_says(value: object, currency: str) -> str:
-    return f"broker: {money(value, currency)}" if value is not None else "broker: not available"
+def equity(points: Sequence[views.EquityPoint], currency: str) -> Chart:
+    """Write out the curve; its summary says in words what the picture shows."""
+    columns = (Column("Time (UTC)", "mono"), Column(f"Equity ({currency})", "num"))
+    rows = tuple(
+        Row(str(p.at.timestamp()), (Cell(moment(p.at)), Cell(number(p.equity, places=2))))
+        for p in reversed(points[-CHART_TABLE_ROWS:])
+    )
+    state: PanelState = "live" if len(points) > 1 else "empty"
+    return Chart(
+        title="Equity",
+        state=state,
+        note=_curve_in_words(points, currency) if points else "No mark yet: the curve starts with the first closed bar.",
+        points=tuple((int(p.at.timestamp()), number(p.equity, places=2)) for p in points),
+        table=Table(
+            title="Equity", caption=f"Equity, latest {len(rows)} marks, newest first", state=state, note="",
+            columns=columns, rows=rows,
+        ),
+    )  # fmt: skip
+
+
+def _curve_in_words(points: Sequence[views.EquityPoint], currency: str) -> str:
+    first, last = points[0], points[-1]
+    low, high = min(p.equity for p in points), max(p.equity for p in points)
+    change = last.equity - first.equity
+    ratio = f" ({percent(change / first.equity)})" if first.equity else ""
+    return (
+        f"{moment(first.at)[:10]} to {moment(last.at)[:10]}: {money(change, currency, signed=True)}{ratio}, "
+        f"lowest {number(low, places=2)}, highest {number(high, places=2)}"
+    )
+
+
+def data(status: views.Status) -> Table:
+    """Write out the last bar of every instrument; missing, stale and fresh are different words."""
+    bad = [age for age in status.data if age.state != "fresh"]
+    note = f"{len(bad)} of {len(status.data)} not fresh" if bad else "age on the trader's clock"
+    return Table(
+        title="Market data",
+        caption="Last bar of each instrument and its age on the trader's clock",
+        state=_table_state(status.data, stale=bool(bad)),
+        note=note if status.data else "No instrument is configured yet: a trader names them when it starts.",
+        columns=(Column("Instrument"), Column("Last bar (UTC)", "mono"), Column("Age", "num"), Column("State")),
+        rows=tuple(_data_row(age) for age in status.data),
+    )
+
+
+def _data_row(age: views.DataAge) -> Row:
+    words = {"fresh": Cell("fresh", "gain"), "stale": Cell("stale", "warn"), "missing": Cell("no bar yet", "bad")}
+    return Row(age.instrument, (Cell(age.instrument), _time(age.last_bar), _text(age.age_s, duration(age.age_s)),
+                                words[age.state]))  # fmt: skip
+
+
+def positions(rows: Sequence[views.Position], currency: str) -> Table:
+    """Write out what is held, per strategy."""
+    held = [row for row in rows if row.quantity]
+    flat = len(rows) - len(held)
+    note = "Nothing is held. Positions appear with the first fill." if not held else f"values in {currency}"
+    return Table(
+        title="Positions",
+        caption="Positions of each strategy, valued at the last price",
+        state=_table_state(held),
+        note=f"{note} {flat} closed." if flat and not held else note,
+        columns=(
+            Column("Instrument"), Column("Strategy"), Column("Quantity", "num"), Column("Average price", "num"),
+            Column("Last price", "num"), Column("Market value", "num"), Column("Unrealized P&L", "num"),
+            Column("Realized P&L", "num"),
+        ),
+        rows=tuple(_position_row(row) for row in held),
+    )  # fmt: skip
+
+
+def _position_row(row: views.Position) -> Row:
+    return Row(
+        f"{row.strategy}/{row.instrument}",
+        (
+            Cell(row.instrument, "", f"as of {moment(row.as_of)} UTC"), Cell(row.strategy),
+            Cell(number(row.quantity, signed=True)), _text(row.average_price, price(row.average_price)),
+            _text(row.last_price, price(row.last_price)), _text(row.market_value, number(row.market_value, places=2)),
+            _signed_number(row.unrealized_pnl), _signed_number(row.realized_pnl),
+        ),
+    )  # fmt: skip
+
+
+def strategies(rows: Sequence[views.Strategy], currency: str) -> Table:
+    """Write out each strategy beside its capital."""
+    note = f"values in {currency}" if rows else "No strategy is configured yet: a trader names them when it starts."
+    return Table(
+        title="Strategies",
+        caption="Strategies of the latest run with their books",
+        state=_table_state(rows),
+        note=note,
+        columns=(
+            Column("Strategy"), Column("Stage"), Column("Capital", "num"), Column("Equity", "num"),
+            Column("P&L", "num"),
+        ),
+        rows=tuple(
+            Row(row.id, (Cell(row.id, "", row.source), Cell(row.stage), Cell(number(row.capital, places=0)),
+                         _text(row.equity, number(row.equity, places=2)), _signed_number(row.pnl)))
+            for row in rows
+        ),
+    )  # fmt: skip
+
+
+def orders(rows: Sequence[views.Order]) -> Table:
+    """Write out the latest orders with their state in words."""
+    note = f"latest {len(rows)}" if rows else "No order yet. One appears when a strategy's target differs from its position."
+    return Table(
+        title="Orders",
+        caption="Latest orders, newest first",
+        state=_table_state(rows),
+        note=note,
+        columns=(
+            Column("Instrument"), Column("Decided (UTC)", "mono"), Column("Side"), Column("Quantity", "num"),
+            Column("Type"), Column("Filled", "num"), Column("Average price", "num"), Column("State"),
+            Column("Reason", "wide"), Column("Strategy"), Column("Order", "mono"),
+        ),
+        rows=tuple(_order_row(row) for row in rows),
+    )  # fmt: skip
+
+
+def _order_row(row: views.Order) -> Row:
+    words, state_tone = ORDER_STATES[row.state]
+    terms = " ".join(price(p) for p in (row.limit_price, row.stop_price) if p is not None)
+    known = f"last known: {row.last_state}, " if row.state == queries.UNKNOWN else ""
+    average = price(row.average_price) if row.filled else "–"
+    return Row(
+        row.id,
+        (
+            Cell(row.instrument), _time(row.decided), Cell(row.side), Cell(number(row.quantity)),
+            Cell(f"{row.type} {terms}".strip()), Cell(number(row.filled)), Cell(average),
+            Cell(words, state_tone, f"{known}since {moment(row.updated)} UTC"), Cell(row.reason), Cell(row.strategy),
+            Cell(row.id),
+        ),
+    )  # fmt: skip
+
+
+def fills(rows: Sequence[views.Fill], currency: str) -> Table:
+    """Write out the latest executions."""
+    return Table(
+        title="Fills",
+        caption="Latest executions, newest first",
+        state=_table_state(rows),
+        note=f"latest {len(rows)}, values in {currency}" if rows else "No fill yet. Fills follow orders that the broker works.",
+        columns=(
+            Column("Instrument"), Column("Time (UTC)", "mono"), Column("Side"), Column("Quantity", "num"),
+            Column("Price", "num"), Column("Commission", "num"), Column("Strategy"),
+        ),
+        rows=tuple(_fill_row(row) for row in rows),
+    )  # fmt: skip
+
+
+def _fill_row(row: views.Fill) -> Row:
+    commission = Cell("not reported yet", "none") if row.commission is None else Cell(number(row.commission, places=2))
+    return Row(
+        row.exec_id,
+        (
+            Cell(row.instrument, "", f"order {row.order_id}, execution {row.exec_id}"), _time(row.at), Cell(row.side),
+            Cell(number(row.quantity)), Cell(price(row.price)), commission, Cell(row.strategy),
+        ),
+    )  # fmt: skip
+
+
+def denials(rows: Sequence[views.Denial]) -> Table:
+    """Write out the latest orders that our gate refused, with every reason."""
+    return Table(
+        title="Refused orders",
+        caption="Latest orders that the risk gate refused, newest first",
+        state=_table_state(rows),
+        note=f"latest {len(rows)}" if rows else "The risk gate has refused no order.",
+        columns=(
+            Column("Instrument"), Column("Time (UTC)", "mono"), Column("Order"), Column("Reason", "wide"),
+            Column("Strategy"),
+        ),
+        rows=tuple(
+            Row(f"{row.order_id}@{row.at.timestamp()}", (
+                Cell(row.instrument, "", row.order_id), _time(row.at), Cell(f"{row.side} {number(row.quantity)}"),
+                Cell("; ".join(row.detail or row.reasons)), Cell(row.strategy),
+            ))
+            for row in rows
+        ),
+    )  # fmt: skip
+
+
+def _table_state(rows: Sequence[object], *, stale: bool = False) -> PanelState:
+    if not rows:
+        return "empty"
+    return "stale" if stale else "live"
+
+
+def _fact(key: str, label: str, value: Cell, hint: str) -> Fact:
+    return Fact(key=key, label=label, value=value, hint=hint)
+
+
+def _amount(value: Decimal | None, currency: str) -> Cell:
+    return _text(value, money(value, currency))
+
+
+def _signed(value: Decimal | None, currency: str) -> Cell:
+    return Cell(money(value, currency, signed=True), "none" if value is None else tone(value))
+
+
+def _signed_number(value: Decimal | None) -> Cell:
+    return Cell(number(value, places=2, signed=True), "none" if value is None else tone(value))
+
+
+def _text(value: object | None, text: str) -> Cell:
+    return Cell(NOT_AVAILABLE, "none") if value is None else Cell(text)
+
+
+def _time(at: object | None) -> Cell:
+    return Cell(NOT_AVAILABLE, "none") if at is None else Cell(moment(at))
+
+
+def _ratio_hint(view: views.Account) -> str:
+    if view.day_pnl is None or view.equity is None or view.equity == view.day_pnl:
+        return ""
+    return f"{percent(view.day_pnl / (view.equity - view.day_pnl))} since {moment(view.day_from)[:10]}"

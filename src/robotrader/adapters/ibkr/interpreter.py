@@ -68,7 +68,7 @@ class Interpreter:
     def __init__(self, instruments: Mapping[InstrumentId, Instrument]) -> None:
         self._instruments = instruments
         self._by_ref: dict[str, Known] = {}
-        self._by_id: dict[int, Known] = {}
+        self._by_id: dict[tuple[int, int], Known] = {}
         self._by_perm: dict[int, Known] = {}
         self._executions: set[str] = set()
         self._early: dict[str, CommissionReported] = {}
@@ -82,11 +82,12 @@ class Interpreter:
             "lostMessage": self._lost,
         }
 
-    def know(self, order: Order, broker_order_id: int, *, seen: bool) -> None:
+    def know(self, order: Order, broker_order_id: int, *, client_id: int, seen: bool) -> None:
         """Make an order known; `seen` if it may have reached the broker before."""
-        known = Known(order, broker_order_id, seen=seen)
-        self._by_ref[order.id] = known
-        self._by_id[broker_order_id] = known
+        known = self._by_ref.setdefault(order.id, Known(order, broker_order_id, seen=seen))
+        known.broker_order_id = broker_order_id
+        known.seen |= seen
+        self._by_id[client_id, broker_order_id] = known
 
     def broker_order_id(self, order_id: OrderId) -> int | None:
         """Return the broker's id of an order, None if it is not known."""
@@ -94,7 +95,7 @@ class Interpreter:
         return None if known is None else known.broker_order_id
 
     def events(self, message: BrokerMessage, *, client_id: int) -> Events:
-        """Return the events that a message means.
+        """Return the events that a message means; `client_id` is whose errors the gateway sends us.
 
         Raises
         ------
@@ -104,13 +105,10 @@ class Interpreter:
         reader = self._readers.get(message.name)
         if reader is None:
             raise DataError(f"no broker message is called {message.name!r}", fields=message.fields)
-        fields = message.fields
         try:
-            if fields.get("clientId", client_id) != client_id and message.name == "orderStatus":
-                return NOTHING  # its order id is another client's
-            return reader(fields, message.ts_init)
+            return reader({"clientId": client_id, **message.fields}, message.ts_init)
         except (LookupError, TypeError, ValueError, ArithmeticError) as error:
-            raise DataError(f"{message.name} cannot be understood ({error!r})", fields=fields) from error
+            raise DataError(f"{message.name} cannot be understood ({error!r})", fields=message.fields) from error
 
     # ------------------------------------------------------------------------------------------------------ orders
     def _owner(self, fields: Fields) -> Known | None:
@@ -119,7 +117,7 @@ class Interpreter:
         if reference:
             known = self._by_ref.get(reference)
         else:
-            known = self._by_perm.get(perm_id or 0) or self._by_id.get(fields.get("orderId", 0))
+            known = self._by_perm.get(perm_id or 0) or self._by_id.get((fields["clientId"], fields.get("orderId", 0)))
         if known is not None and perm_id:
             self._by_perm[perm_id] = known
         return known
@@ -172,7 +170,7 @@ class Interpreter:
         return known.ended
 
     def _error(self, fields: Fields, ts: int) -> Events:
-        known = self._by_id.get(fields["orderId"])
+        known = self._by_id.get((fields["clientId"], fields["orderId"]))
         if known is None:
             return NOTHING
         code, text, order_id = fields["code"], fields["text"], known.order.id
@@ -182,12 +180,12 @@ class Interpreter:
             case ErrorClass.CANCEL_OUTCOME:
                 _log.warning("order %s was not canceled, what became of it must be asked: %s %s", order_id, code, text)
                 return NOTHING
-            case ErrorClass.HELD:
-                return (OrderSuspended(ts_event=ts, ts_init=ts, order_id=order_id, reason=f"{code}: {text}"),)
             case ErrorClass.CANCELED:
                 return (self._canceled(known, text, ts),)
             case _ if known.ended is not None:
                 return (known.ended,)
+            case ErrorClass.HELD:
+                return (OrderSuspended(ts_event=ts, ts_init=ts, order_id=order_id, reason=f"{code}: {text}"),)
             case ErrorClass.REJECTED if not known.seen:
                 known.ended = OrderRejected(ts_event=ts, ts_init=ts, order_id=order_id, code=code, reason=text)
                 return (known.ended,)

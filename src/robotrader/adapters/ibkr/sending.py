@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-Write = Callable[[], None]
+Write = Callable[[], object]
 
 _PER_SLICE = 4  # 40 a second in even slices; IBKR disconnects above 50 a second, and slow hosts choke on bursts
 _SLICE_S = 0.1

@@ -4,7 +4,7 @@ What arrives becomes plain JSON values before it reaches the inbox: the journal 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from decimal import Decimal
 from typing import Any
@@ -15,9 +15,13 @@ from ib_async.order import Order as WireOrder
 from ib_async.order import OrderState as WireOrderState
 from ib_async.util import UNSET_DOUBLE, UNSET_INTEGER
 
+from robotrader.adapters.ibkr.pending import Key, Question
 from robotrader.model import DataError, Instrument, InstrumentId, InvariantViolation, Order, OrderType, Venue
 
 Fields = dict[str, Any]
+
+Send = Callable[[Any], object]
+"""A message of ours: called with ib_async's client, it writes to the wire."""
 
 ORDER_STATUS = (
     "orderId", "status", "filled", "remaining", "avgFillPrice", "permId", "parentId", "lastFillPrice", "clientId",
@@ -80,9 +84,52 @@ def _price(order: Order, price: Decimal | None, instrument: Instrument) -> Decim
     return instrument.price(price)
 
 
-def executions_of(account: str) -> ExecutionFilter:
-    """Return the filter that asks for all executions of the account, by whichever client."""
-    return ExecutionFilter(acctCode=account)
+def place(order: Order, instrument: Instrument, account: str, *, broker_order_id: int) -> Send:
+    """Return the message that places an order."""
+    contract, wire = contract_of(instrument), order_of(order, instrument, account)
+    return lambda client: client.placeOrder(broker_order_id, contract, wire)
+
+
+def cancel(broker_order_id: int) -> Send:
+    """Return the message that asks to cancel an order."""
+    return lambda client: client.cancelOrder(broker_order_id)
+
+
+def ask_history(request_id: int, instrument: Instrument, duration: str) -> Send:
+    """Return the message that asks once for daily bars up to now, of regular hours, dates as text."""
+    contract = contract_of(instrument)
+    return lambda client: client.reqHistoricalData(
+        request_id, contract, "", duration, "1 day", "TRADES", True, 1, False, []
+    )
+
+
+def drop_history(request_id: int) -> Send:
+    """Return the message that gives up a question for history."""
+    return lambda client: client.cancelHistoricalData(request_id)
+
+
+def ask(question: Question, request_id: int, account: str) -> tuple[Key, Send, Send | None]:
+    """Return the key of the answer, the message that asks, and the one that ends what would go on after it."""
+    match question:
+        case Question.OPEN_ORDERS:
+            return question, lambda client: client.reqAllOpenOrders(), None
+        case Question.COMPLETED_ORDERS:
+            return question, lambda client: client.reqCompletedOrders(False), None
+        case Question.EXECUTIONS:
+            mine = ExecutionFilter(acctCode=account)
+            return request_id, lambda client: client.reqExecutions(request_id, mine), None
+        case Question.POSITIONS:
+            return question, lambda client: client.reqPositions(), lambda client: client.cancelPositions()
+        case Question.ACCOUNT:
+            return (
+                request_id,
+                lambda client: client.reqAccountUpdatesMulti(request_id, account, "", False),
+                lambda client: client.cancelAccountUpdatesMulti(request_id),
+            )
+        case Question.NEXT_ID:
+            return question, lambda client: client.reqIds(1), None
+        case Question.COMMISSIONS:
+            raise ValueError("commissions come with the executions, they cannot be asked for")
 
 
 def plain(value: object) -> Any:

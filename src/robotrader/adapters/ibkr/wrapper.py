@@ -98,7 +98,11 @@ class SessionCallbacks:
         self.connection_closed = on_closed
         self.next_order_id: int | None = None
         self.last_words = ""
-        self.gone: asyncio.Future[None] | None = None
+        self.gone: asyncio.Future[None]
+
+    def open(self, gone: "asyncio.Future[None]") -> None:
+        """Begin a session; `gone` is resolved when its socket closes."""
+        self.gone, self.last_words, self.next_order_id = gone, "", None
 
     def next_valid_id(self, order_id: int) -> None:
         self.next_order_id = order_id
@@ -106,7 +110,7 @@ class SessionCallbacks:
         self._pending.end(Question.NEXT_ID)
 
     def socket_closed(self) -> None:
-        if self.gone is not None and not self.gone.done():
+        if not self.gone.done():
             self.gone.set_result(None)
 
     def error(self, request_id: int, code: int, text: str, advanced: str) -> None:
@@ -159,21 +163,20 @@ class Wrapper:
         self.connectionClosed = session.connection_closed
 
 
-IGNORED = tuple(
-    """
-    accountDownloadEnd accountSummary accountSummaryEnd bondContractDetails connectAck contractDetails
-    contractDetailsEnd deltaNeutralValidation displayGroupList displayGroupUpdated familyCodes fundamentalData
-    headTimestamp histogramData historicalDataUpdate historicalNews historicalNewsEnd historicalSchedule
-    historicalTicks historicalTicksBidAsk historicalTicksLast managedAccounts marketDataType marketRule
-    mktDepthExchanges newsArticle newsProviders orderBound pnl pnlSingle positionMulti positionMultiEnd priceSizeTick
-    realtimeBar receiveFA replaceFAEnd rerouteMktDataReq rerouteMktDepthReq scannerData scannerDataEnd
-    scannerParameters securityDefinitionOptionParameter securityDefinitionOptionParameterEnd smartComponents
-    softDollarTiers symbolSamples tickByTickAllLast tickByTickBidAsk tickByTickMidPoint tickEFP tickGeneric tickNews
-    tickOptionComputation tickReqParams tickSize tickSnapshotEnd tickString updateAccountTime updateAccountValue
-    updateMktDepth updateMktDepthL2 updateNewsBulletin updatePortfolio userInfo verifyAndAuthCompleted
-    verifyAndAuthMessageAPI verifyCompleted verifyMessageAPI wshEventData wshMetaData
-    """.split()
-)
+_IGNORED = """
+accountDownloadEnd accountSummary accountSummaryEnd bondContractDetails connectAck contractDetails
+contractDetailsEnd deltaNeutralValidation displayGroupList displayGroupUpdated familyCodes fundamentalData
+headTimestamp histogramData historicalDataUpdate historicalNews historicalNewsEnd historicalSchedule
+historicalTicks historicalTicksBidAsk historicalTicksLast managedAccounts marketDataType marketRule
+mktDepthExchanges newsArticle newsProviders orderBound pnl pnlSingle positionMulti positionMultiEnd priceSizeTick
+realtimeBar receiveFA replaceFAEnd rerouteMktDataReq rerouteMktDepthReq scannerData scannerDataEnd
+scannerParameters securityDefinitionOptionParameter securityDefinitionOptionParameterEnd smartComponents
+softDollarTiers symbolSamples tickByTickAllLast tickByTickBidAsk tickByTickMidPoint tickEFP tickGeneric tickNews
+tickOptionComputation tickReqParams tickSize tickSnapshotEnd tickString updateAccountTime updateAccountValue
+updateMktDepth updateMktDepthL2 updateNewsBulletin updatePortfolio userInfo verifyAndAuthCompleted
+verifyAndAuthMessageAPI verifyCompleted verifyMessageAPI wshEventData wshMetaData
+"""
+IGNORED = tuple(_IGNORED.split())
 """Callbacks that the decoder may make and that nothing here asks for."""
 
 

@@ -4,6 +4,8 @@ from typing import Literal
 
 import polars as pl
 
+from robotrader.data.frame import DAY_NS
+
 EXCHANGE_ZONE = "America/New_York"
 
 Kind = Literal["date", "epoch", "zoned", "local"]
@@ -20,6 +22,7 @@ _FORMS: tuple[Form, ...] = (
     *(("zoned", f"{form}%#z") for form in _LOCAL),
 )
 _UNITS = ((10**11, 1_000_000.0), (10**14, 1_000.0), (10**17, 1.0))  # an epoch below this counts so many µs
+_YYYYMMDD = (19_000_101, 21_991_231)
 _SAMPLE = 1_000
 
 
@@ -41,6 +44,8 @@ def to_nanos(column: pl.Series) -> tuple[pl.Series, bool]:
     if isinstance(kind, pl.Datetime):
         times = column.dt.cast_time_unit("us")
         return _bounded(times if kind.time_zone else _from_local(times)), False
+    if kind.is_numeric() and not bool(column.is_between(*_YYYYMMDD).all()):
+        return _bounded(_from_epoch(column)), False
     text = column.cast(pl.String).str.strip_chars()
     form = _best_form(text.drop_nulls().head(_SAMPLE))
     return _bounded(_parse(text, form)), form[0] == "date"
@@ -52,7 +57,7 @@ def exchange_days(start: pl.Series) -> pl.Series:
     Stamps that all are midnight UTC are dates written as times; others belong to the exchange's local date.
     """
     times = start.cast(pl.Datetime("ns"))
-    if not bool((times.dt.time() == pl.time(0)).all() if False else (start % 86_400_000_000_000 == 0).all()):
+    if bool((start % DAY_NS != 0).any()):
         times = times.dt.replace_time_zone("UTC").dt.convert_time_zone(EXCHANGE_ZONE)
     return times.dt.date().cast(pl.Datetime("ns")).to_physical()
 
@@ -79,8 +84,8 @@ def _from_local(times: pl.Series) -> pl.Series:
 
 
 def _from_epoch(numbers: pl.Series) -> pl.Series:
-    typical = numbers.abs().median()
-    size = float(typical) if isinstance(typical, int | float) else 0.0
+    typical = numbers.cast(pl.Float64).abs().median()
+    size = typical if isinstance(typical, float) else 0.0  # no number at all: any unit will do
     factor = next((us for limit, us in _UNITS if size < limit), 0.001)
     return (numbers.cast(pl.Float64) * factor).round().cast(pl.Int64, strict=False)
 
@@ -88,4 +93,6 @@ def _from_epoch(numbers: pl.Series) -> pl.Series:
 def _bounded(times: pl.Series) -> pl.Series:
     """Turn µs into ns, null where that is out of range."""
     us = times.to_physical().cast(pl.Int64)
-    return (us.zip_with(us.is_between(_EARLIEST_US, _LATEST_US), pl.Series([None], dtype=pl.Int64)) * 1_000).alias("start")
+    return (us.zip_with(us.is_between(_EARLIEST_US, _LATEST_US), pl.Series([None], dtype=pl.Int64)) * 1_000).alias(
+        "start"
+    )

@@ -2,7 +2,7 @@
 
 import sqlite3
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
@@ -90,8 +90,6 @@ class Database:
 
         return engine
 
-    def _connect(self, name: str, **options: Any) -> sqlite3.Connection:
+    def _connect(self, name: str, *, uri: bool) -> sqlite3.Connection:
         # isolation_level None: the driver begins nothing by itself, the engines above do.
-        return sqlite3.connect(
-            name, timeout=self._timeout_s, isolation_level=None, check_same_thread=False, **options
-        )
+        return sqlite3.connect(name, timeout=self._timeout_s, isolation_level=None, check_same_thread=False, uri=uri)

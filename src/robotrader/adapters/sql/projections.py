@@ -4,9 +4,9 @@ Orders and positions are not here: they are shown with the core's own values (`o
 so that nothing but the core ever decides an order's state.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -30,6 +30,7 @@ from robotrader.model import (
     SetTradingState,
     Submit,
     WorkingOrder,
+    money,
 )
 
 Row = dict[str, Any]
@@ -84,6 +85,25 @@ def position_row(position: Position, *, seq: int, ts: int) -> Row:
         "quantity": position.quantity, "average_price": decimal_text(position.average_price),
         "realized_pnl": decimal_text(position.realized_pnl),
     }  # fmt: skip
+
+
+class Execution(NamedTuple):
+    """What an average price needs of a fill; `price` is decimal text."""
+
+    exec_id: str
+    revision: int
+    quantity: int
+    price: str
+
+
+def average_price(executions: Iterable[Execution]) -> Decimal | None:
+    """Return the mean price of one order's fills, None without any; a higher revision replaces a lower one."""
+    latest: dict[str, Execution] = {}
+    for one in sorted(executions, key=lambda e: e.revision):
+        latest[one.exec_id] = one
+    quantity = sum(e.quantity for e in latest.values())
+    notional = sum((e.quantity * Decimal(e.price) for e in latest.values()), Decimal(0))
+    return money(notional / quantity) if quantity else None
 
 
 def decimal_text(value: Decimal | None) -> str | None:
@@ -171,13 +191,13 @@ def _trading_state(command: SetTradingState, seq: int) -> Rows:
     }  # fmt: skip
 
 
-_NO_REPORT: Row = dict.fromkeys(("instrument", "quantity", "average_cost", "cash", "net_liquidation", "currency"))
+_NO_REPORT: Row = dict.fromkeys(("instrument", "quantity", "cash", "net_liquidation", "currency"))
 
 
 def _position_report(event: PositionReported, seq: int) -> Rows:
     yield "broker_reports", {
         **_NO_REPORT, "seq": seq, "ts": event.ts_init, "account": event.account, "instrument": event.instrument,
-        "quantity": event.quantity, "average_cost": decimal_text(event.average_cost),
+        "quantity": event.quantity,
     }  # fmt: skip
 
 
@@ -189,11 +209,11 @@ def _account_report(event: AccountReported, seq: int) -> Rows:
     }  # fmt: skip
 
 
-def _run_started(event: RunStarted, seq: int) -> Rows:
+def _run_started(event: RunStarted, _: int) -> Rows:
     yield "run_started", {"run": event.run_id, "ts": event.ts_init}
 
 
-def _run_ended(event: RunEnded, seq: int) -> Rows:
+def _run_ended(event: RunEnded, _: int) -> Rows:
     yield "run_ended", {"run": event.run_id, "ts": event.ts_init}
 
 

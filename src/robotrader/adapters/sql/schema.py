@@ -34,14 +34,16 @@ def columns(definition: str) -> list[Column[Any]]:
     return found
 
 
-def _table(name: str, definition: str, *, unique: str = "", index: str = "", where: str | None = None) -> Table:
+def _table(
+    name: str, definition: str, *, unique: str = "", index: tuple[str, ...] = (), where: str | None = None
+) -> Table:
     table = Table(name, metadata, *columns(definition), sqlite_strict=True)
     condition = None if where is None else text(where)
     if unique:
         fields = (table.c[field] for field in unique.split())
         Index(f"uq_{name}", *fields, unique=True, sqlite_where=condition, postgresql_where=condition)
-    if index:
-        Index(f"ix_{name}", *(table.c[field] for field in index.split()))
+    for fields_indexed in index:
+        Index(f"ix_{name}_{fields_indexed.split()[0]}", *(table.c[field] for field in fields_indexed.split()))
     return table
 
 
@@ -71,18 +73,18 @@ bars = _table(
     "bars",
     "id key, seq int, ts_init int, instrument text, spec text, ts_event int, version int, warmup int,"
     "open real, high real, low real, close real, volume real",
-    unique="instrument spec ts_event version",
+    unique="instrument ts_event spec version",
 )
 signals = _table(
     "signals",
     "id key, seq int, ts_event int, strategy text, instrument text, strength real, confidence real, horizon text?",
-    index="strategy instrument id",
+    index=("strategy instrument id",),
 )
 decisions = _table(
     "decisions",
     "id key, seq int, ts_event int, strategy text, instrument text, outcome text, reason text, order_id text?,"
     "strength real, target int, position int, working int, detail text",
-    index="order_id",
+    index=("order_id", "instrument id"),
 )
 denials = _table(
     "denials",
@@ -95,19 +97,19 @@ orders = _table(
     "limit_price text?, stop_price text?, tif text, purpose text, ts_event int, state text, filled int,"
     "average_price text?, unresolved int, broker_order_id int?, perm_ids text, reason text",
     unique="order_id",
-    index="state",
+    index=("state",),
 )
 order_states = _table(
     "order_states",
     "id key, seq int, ts int, order_id text, state text, filled int, unresolved int, reason text",
-    index="order_id",
+    index=("order_id",),
 )
 fills = _table(
     "fills",
     "id key, seq int, ts_event int, ts_init int, exec_id text, revision int, order_id text, strategy text,"
     "instrument text, side text, quantity int, price text",
     unique="exec_id revision",
-    index="order_id",
+    index=("order_id",),
 )
 commissions = _table(
     "commissions",
@@ -123,13 +125,13 @@ account = _table(
     "account",
     "seq key, ts int, cash text, equity text, realized_pnl text, unrealized_pnl text, commission text, gross text,"
     "net text",
-    index="ts",
+    index=("ts",),
 )
 books = _table(
     "books",
     "id key, seq int, ts int, strategy text, cash text, equity text, realized_pnl text, unrealized_pnl text,"
     "commission text",
-    index="strategy id",
+    index=("strategy id",),
 )
 trading_states = _table(
     "trading_states",
@@ -137,7 +139,7 @@ trading_states = _table(
 )
 broker_reports = _table(
     "broker_reports",
-    "seq key, ts int, account text, instrument text?, quantity int?, average_cost text?, cash text?,"
+    "seq key, ts int, account text, instrument text?, quantity int?, cash text?,"
     "net_liquidation text?, currency text?",
 )
 

@@ -22,9 +22,9 @@ def _insert(table: Table) -> sqlite.Insert:
 
 
 def _upsert(table: Table, *key: str) -> sqlite.Insert:
-    """Insert, or replace everything but the key and the `seq` at which the row came to be."""
+    """Insert, or replace everything but the key."""
     insert = _insert(table)
-    changed = {name: insert.excluded[name] for name in _fields(table) if name not in {*key, "seq"}}
+    changed = {name: insert.excluded[name] for name in _fields(table) if name not in key}
     return insert.on_conflict_do_update(index_elements=key, set_=changed)
 
 

@@ -53,6 +53,8 @@ class Account:
             holding.realized += realized
         holding.quantity += signed
         holding.cost += (value + fill.commission) * (1 - share)
+        if not holding.quantity:
+            holding.cost = _ZERO  # not a remainder of divisions
         return realized
 
     def value(self, instrument: InstrumentId, price: float | None) -> Decimal:

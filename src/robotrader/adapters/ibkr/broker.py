@@ -1,0 +1,168 @@
+"""The broker port over IBKR: submit, cancel, interpret, and look at everything."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from robotrader.adapters.ibkr import translate
+from robotrader.adapters.ibkr.connection import IbkrConnection
+from robotrader.adapters.ibkr.interpreter import Interpreter
+from robotrader.adapters.ibkr.pending import Question
+from robotrader.model import (
+    AnyEvent,
+    BrokerUnavailable,
+    ConnectionLost,
+    Instrument,
+    InstrumentId,
+    InvariantViolation,
+    Order,
+    OrderId,
+    RoboTraderError,
+)
+from robotrader.ports import BrokerMessage, BrokerSnapshot
+
+_CASH = (("TotalCashValue", "USD"), ("TotalCashBalance", "BASE"), ("TotalCashBalance", "USD"), ("CashBalance", "USD"))
+_NET_LIQUIDATION = (("NetLiquidation", "USD"), ("NetLiquidation", "BASE"), ("NetLiquidationByCurrency", "BASE"))
+
+
+class IbkrBroker:
+    """Orders through one connection; its messages reach the runner's inbox by themselves.
+
+    Parameters
+    ----------
+    instruments : sequence of Instrument
+        All that may be traded; a position in anything else is reported under a made-up id.
+    timeout_s : float
+        How long each part of a snapshot may take before it is asked once more.
+    """
+
+    def __init__(
+        self, connection: IbkrConnection, instruments: Sequence[Instrument], *, timeout_s: float = 10.0
+    ) -> None:
+        self._connection = connection
+        self._instruments = {i.id: i for i in instruments}
+        self._interpreter = Interpreter(self._instruments)
+        self._timeout_s = timeout_s
+        self._one_snapshot = asyncio.Lock()
+
+    def submit(self, order: Order, broker_order_id: int) -> None:
+        """Write one order to the wire; nothing is known until messages arrive.
+
+        Raises
+        ------
+        ConnectionLost
+            There is no session: nothing was sent.
+        """
+        message = translate.place(
+            order, self._instruments[order.instrument], self._connection.account, broker_order_id=broker_order_id
+        )
+        self._know(order, broker_order_id, seen=False)
+        self._connection.send(message, places=broker_order_id)
+
+    def cancel(self, order_id: OrderId) -> None:
+        """Ask to cancel, before everything else that waits to be sent.
+
+        Raises
+        ------
+        ConnectionLost
+            There is no session: nothing was sent.
+        InvariantViolation
+            The order was neither submitted nor bound.
+        """
+        broker_order_id = self._interpreter.broker_order_id(order_id)
+        if broker_order_id is None:
+            raise InvariantViolation(f"order {order_id} cannot be canceled: it was never sent", order_id=order_id)
+        self._connection.send_first(translate.cancel(broker_order_id), cancels=broker_order_id)
+
+    def bind(self, order: Order, broker_order_id: int) -> None:
+        """Tell the interpreter of an order that was sent earlier; it may have been accepted."""
+        self._know(order, broker_order_id, seen=True)
+
+    def _know(self, order: Order, broker_order_id: int, *, seen: bool) -> None:
+        self._interpreter.know(order, broker_order_id, client_id=self._connection.client_id, seen=seen)
+
+    def interpret(self, message: BrokerMessage) -> Sequence[AnyEvent]:
+        """Turn a raw message into events; times of receipt are the message's.
+
+        Raises
+        ------
+        DataError
+            The message cannot be understood; it stays in the journal as it came.
+        """
+        return self._interpreter.events(message, client_id=self._connection.client_id)
+
+    async def snapshot(self) -> BrokerSnapshot:
+        """Ask for everything, each part with its End marker, in the order that IBKR's documents recommend.
+
+        Every part is asked once more when its End does not come. A real gateway is known to send no End at all to a
+        question for executions when there are none today: then there is no snapshot, because a missing answer
+        proves nothing.
+
+        Raises
+        ------
+        BrokerUnavailable
+            A part did not complete in time, twice.
+        """
+        async with self._one_snapshot:
+            commissions: list[BrokerMessage] = []
+            self._connection.pending.open(Question.COMMISSIONS, lambda parts, _error: commissions.extend(parts))
+            try:
+                opened = await self._ask(Question.OPEN_ORDERS)
+                completed = await self._ask(Question.COMPLETED_ORDERS)
+                executions = await self._ask(Question.EXECUTIONS)
+                positions = await self._ask(Question.POSITIONS)
+                values = {(key, currency): value for _, key, value, currency in await self._ask(Question.ACCOUNT)}
+                next_ids = await self._ask(Question.NEXT_ID)
+            finally:
+                self._connection.pending.end(Question.COMMISSIONS)
+        return BrokerSnapshot(
+            messages=(*opened, *completed, *executions, *commissions),
+            order_refs=frozenset(ref for m in (*opened, *completed, *executions) if (ref := m.fields.get("orderRef"))),
+            positions=self._positions(positions),
+            cash=_first(values, _CASH),
+            net_liquidation=_first(values, _NET_LIQUIDATION),
+            next_order_id=next_ids[-1],
+        )
+
+    async def _ask(self, question: Question) -> list[Any]:
+        try:
+            return await self._ask_once(question)
+        except ConnectionLost:
+            raise
+        except BrokerUnavailable:
+            return await self._ask_once(question)
+
+    async def _ask_once(self, question: Question) -> list[Any]:
+        connection = self._connection
+        answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+
+        def answered(parts: list[Any], error: RoboTraderError | None) -> None:
+            if error is None:
+                answer.set_result(parts)
+            else:
+                answer.set_exception(error)
+
+        key, message, stop = translate.ask(question, connection.request_id(), connection.account)
+        connection.pending.open(key, answered)
+        try:
+            connection.send(message)
+            return await asyncio.wait_for(answer, self._timeout_s)
+        except TimeoutError:
+            found = f"the gateway did not complete {question} within {self._timeout_s:g} s"
+            raise BrokerUnavailable(found) from None
+        finally:
+            connection.pending.forget(key)
+            if stop is not None and connection.connected:
+                connection.send(stop)
+
+    def _positions(self, rows: list[dict[str, Any]]) -> dict[InstrumentId, int]:
+        found: dict[InstrumentId, int] = {}
+        for row in rows:
+            units = translate.signed_units(row)
+            if units and row["account"] == self._connection.account:
+                found[translate.instrument_id_of(row, self._instruments)] = units
+        return found
+
+
+def _first(values: dict[tuple[str, str], str], names: tuple[tuple[str, str], ...]) -> str | None:
+    return next((values[name] for name in names if name in values), None)

@@ -1,0 +1,264 @@
+"""The one owner of the connection to IB Gateway or TWS."""
+
+import asyncio
+import itertools
+import logging
+from functools import partial
+from typing import Any
+
+from ib_async.client import Client
+
+from robotrader.adapters.ibkr.pending import PendingRequests
+from robotrader.adapters.ibkr.sending import SendQueue
+from robotrader.adapters.ibkr.translate import Send
+from robotrader.adapters.ibkr.wrapper import (
+    DECODING_LOGGERS,
+    AnswerCallbacks,
+    LostMessages,
+    OrderCallbacks,
+    SessionCallbacks,
+    Wrapper,
+)
+from robotrader.model import NANOS_PER_SECOND, ConfigError, ConnectionLost, RoboTraderError
+from robotrader.ports import Inbox, LinkChanged, TimeAdvanced
+
+_log = logging.getLogger(__name__)
+
+FIRST_REQUEST_ID = 10_000_000
+"""Ids of our requests; order ids stay below, so that an error's id says what it is about."""
+
+_CLOSE_TIMEOUT_S = 5.0
+
+
+class IbkrConnection:
+    """Open, keep and end the session; what arrives goes to `inbox` in the order of the socket.
+
+    Parameters
+    ----------
+    account, account_prefix : str
+        The account that the gateway must report, and how it must begin: `DU` for paper, `U` for live.
+    lock_step : bool
+        The gateway's clock stands still between our time requests: nothing is shaped, no heartbeat is sent.
+    tws_timezone : str
+        Zone of times that come without one (server versions below 174).
+    answer_timeout_s : float
+        A time request without an answer for so long means a dead link.
+    heartbeat_s : float
+        Time between time requests of our own; in lock-step the runner's requests are the heartbeat.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        *,
+        account: str,
+        account_prefix: str = "DU",
+        lock_step: bool = False,
+        tws_timezone: str = "America/New_York",
+        answer_timeout_s: float = 10.0,
+        heartbeat_s: float = 5.0,
+    ) -> None:
+        self.account = account
+        self.client_id = 0
+        self.pending = PendingRequests()
+        self._inbox = inbox
+        self._prefix = account_prefix
+        self._lock_step = lock_step
+        self._answer_timeout_s = answer_timeout_s
+        self._heartbeat_s = heartbeat_s
+        self._session = SessionCallbacks(inbox, self.pending, self._on_time, self._on_closed)
+        answers = AnswerCallbacks(self.pending)
+        self._wrapper = Wrapper(OrderCallbacks(inbox, self.pending), answers, self._session, tws_timezone)
+        self._lost = LostMessages(inbox)
+        self._queue = SendQueue(shaped=not lock_step)
+        self._request_ids = itertools.count(FIRST_REQUEST_ID)
+        self._client: Any = None
+        self._up = False
+        self._deadline: asyncio.TimerHandle | None = None  # of the time request under way
+        self._heartbeat: asyncio.TimerHandle | None = None
+        self._last_time: int | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether a checked session is up."""
+        return self._up
+
+    @property
+    def next_order_id(self) -> int:
+        """Return the next order id that the gateway named last."""
+        return self._session.next_order_id or 1
+
+    @property
+    def server_version(self) -> int:
+        """Return the negotiated protocol version, 0 without a session."""
+        return 0 if self._client is None else int(self._client.serverVersion())
+
+    @property
+    def lost_messages(self) -> int:
+        """Return how many messages were lost in decoding."""
+        return self._lost.count
+
+    async def connect(self, host: str, port: int, client_id: int, *, timeout_s: float = 10.0) -> None:
+        """Open a session and check whose it is.
+
+        Raises
+        ------
+        ConnectionLost
+            Nobody listens, nobody answers, or the gateway refuses this client.
+        ConfigError
+            The gateway reports another account than configured, or one of the wrong kind.
+        """
+        await self.close()
+        self._listen()
+        client: Any = Client(self._wrapper)  # type: ignore[no-untyped-call]
+        client.MaxRequests = 0  # ib_async's own throttle lets cancels wait behind everything else
+        self._client, self.client_id = client, client_id
+        self._session.open(asyncio.get_running_loop().create_future())
+        attempt = asyncio.ensure_future(client.connectAsync(host, port, client_id, 0))
+        try:
+            await asyncio.wait({attempt, self._session.gone}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            self._check_attempt(attempt, f"{host}:{port}", timeout_s)
+            _check_account(self.account, self._prefix, client.getAccounts())
+            _check_order_id(self.next_order_id)
+        except (RoboTraderError, asyncio.CancelledError):
+            attempt.cancel()
+            await asyncio.gather(attempt, return_exceptions=True)
+            await self.close()
+            raise
+        self._up, self._last_time = True, None
+        if not self._lock_step:
+            self._beat()
+
+    def _check_attempt(self, attempt: "asyncio.Future[None]", where: str, timeout_s: float) -> None:
+        if self._session.gone.done():
+            words = self._session.last_words or "check its trusted addresses and API settings"
+            if words.startswith("326"):
+                words = f"client id {self.client_id} is in use: stop the other trader, or configure another client id"
+            raise ConnectionLost(f"the gateway at {where} refused the session: {words}")
+        if not attempt.done():
+            hint = "log in to IB Gateway, and check that this is its API port"
+            raise ConnectionLost(f"{where} opened no session within {timeout_s:g} s: {hint}")
+        error = attempt.exception()
+        if isinstance(error, ConnectionRefusedError):
+            raise ConnectionLost(f"nothing listens on {where}: start IB Gateway and enable its API port") from error
+        if error is not None:
+            raise ConnectionLost(f"{where} cannot be reached: {error}") from error
+
+    async def close(self) -> None:
+        """End the session in order; nothing is put into the inbox."""
+        self._up = False
+        self._stop()
+        client, self._client = self._client, None
+        if client is None:
+            return
+        transport = client.conn.transport
+        client.disconnect()
+        if transport is not None:
+            await asyncio.wait({self._session.gone}, timeout=_CLOSE_TIMEOUT_S)
+            transport.abort()  # does nothing when closed; else the peer takes nothing any more
+        self.pending.fail_all(ConnectionLost("the connection was closed"))
+        for name in DECODING_LOGGERS:
+            logging.getLogger(name).removeHandler(self._lost)
+
+    def _listen(self) -> None:
+        """Hear of lost messages; a log set-up that silences the decoder would let them pass unnoticed."""
+        for logger in map(logging.getLogger, DECODING_LOGGERS):
+            if logger.disabled or not logger.isEnabledFor(logging.ERROR):
+                raise ConfigError(f"logger {logger.name} must be on: it tells of messages lost in decoding")
+            logger.addHandler(self._lost)
+
+    def request_id(self) -> int:
+        """Return a new id for a request."""
+        return next(self._request_ids)
+
+    def send(self, message: Send, *, places: int | None = None) -> None:
+        """Write a message, `places` being the order id if it places one.
+
+        Raises
+        ------
+        ConnectionLost
+            There is no session: nothing was sent.
+        """
+        self._queue.put(self._bound(message), order_id=places)
+
+    def send_first(self, message: Send, *, cancels: int | None = None) -> None:
+        """Write a message before all that wait, but not before the order that it cancels.
+
+        Raises
+        ------
+        ConnectionLost
+            There is no session: nothing was sent.
+        """
+        self._queue.put_first(self._bound(message), order_id=cancels)
+
+    def _bound(self, message: Send) -> "partial[object]":
+        if not self._up:
+            raise ConnectionLost("there is no session with the gateway: nothing was sent")
+        return partial(message, self._client)
+
+    def request_time(self) -> None:
+        """Ask for the time, unless that is under way; the answer is a `TimeAdvanced` in the inbox.
+
+        In lock-step this is what makes the market move on; an answer equal to the one before has `ended`.
+        """
+        if self._deadline is None:
+            self.send_first(lambda client: client.reqCurrentTime())
+            self._deadline = asyncio.get_running_loop().call_later(self._answer_timeout_s, self._on_silence)
+
+    def _on_time(self, seconds: int) -> None:
+        if self._deadline is None:
+            return  # nobody asked: taken for an answer, a duplicate would look like the end of a replay
+        self._deadline.cancel()
+        self._deadline = None
+        ended = self._lock_step and seconds == self._last_time
+        self._last_time = seconds
+        self._inbox.put(TimeAdvanced(ts=seconds * NANOS_PER_SECOND, ended=ended))
+
+    def _beat(self) -> None:
+        self.request_time()
+        self._heartbeat = asyncio.get_running_loop().call_later(self._heartbeat_s, self._beat)
+
+    def _on_silence(self) -> None:
+        transport = self._client.conn.transport
+        self._client.disconnect()
+        if transport is not None:
+            transport.abort()  # a frozen peer takes nothing: waiting for it would keep the socket for ever
+        self._end(f"the gateway did not answer a time request for {self._answer_timeout_s:g} s")
+
+    def _on_closed(self) -> None:
+        words = self._session.last_words
+        self._end("the gateway closed the connection" + (f", its last words: {words}" if words else ""))
+
+    def _end(self, reason: str) -> None:
+        if not self._up:
+            return
+        self._up = False
+        if dropped := self._stop():
+            reason += f"; {dropped} messages had not left"
+        _log.error("connection lost: %s", reason)
+        self._inbox.put(LinkChanged(connected=False, reason=reason))
+        self.pending.fail_all(ConnectionLost(reason))
+
+    def _stop(self) -> int:
+        """Stop the timers and drop what has not left; return how much that was."""
+        for timer in (self._deadline, self._heartbeat):
+            if timer is not None:
+                timer.cancel()
+        self._deadline = self._heartbeat = None
+        return self._queue.clear()
+
+
+def _check_account(account: str, prefix: str, found: list[str]) -> None:
+    """Refuse a gateway that is logged in elsewhere: what would be sent there is meant for another account."""
+    if account not in found:
+        raise ConfigError(f"expected account {account}, the gateway reports {', '.join(found)}: check account and port")
+    if not account.startswith(prefix):
+        raise ConfigError(f"expected an account that begins with {prefix}, found {account}")
+
+
+def _check_order_id(next_order_id: int) -> None:
+    if next_order_id >= FIRST_REQUEST_ID:
+        raise ConfigError(
+            f"the next order id {next_order_id} is not below {FIRST_REQUEST_ID}: reset the API order id sequence in the"
+            " gateway's settings"
+        )

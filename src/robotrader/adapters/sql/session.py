@@ -1,0 +1,79 @@
+"""Reading while somebody else writes: each look is one consistent snapshot."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Executable
+
+from robotrader.adapters.sql.engine import Database
+from robotrader.adapters.sql.migrate import require_current, schema_version
+
+T = TypeVar("T")
+
+
+def convert(row: dict[str, Any], type_: type[T]) -> T:
+    """Return a row as a value: text becomes a decimal or an enumeration, 0 and 1 become a bool."""
+    return msgspec.convert(row, type_, strict=False)
+
+
+class Look:
+    """One snapshot of the journal; of a journal that does not exist yet, an empty one."""
+
+    def __init__(self, connection: Connection | None) -> None:
+        self._connection = connection
+
+    def all(self, statement: Executable) -> list[dict[str, Any]]:
+        """Return all rows of a query."""
+        if self._connection is None:
+            return []
+        return [dict(row) for row in self._connection.execute(statement).mappings()]
+
+    def first(self, statement: Executable) -> dict[str, Any] | None:
+        """Return the first row of a query."""
+        return next(iter(self.all(statement)), None)
+
+
+class ReadSession:
+    """Where looks come from.
+
+    Raises
+    ------
+    ConfigError
+        The journal has another schema version.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._file: int | None = None
+
+    @contextmanager
+    def look(self) -> Iterator[Look]:
+        """Open one snapshot."""
+        if not self._readable():
+            yield Look(None)
+            return
+        with self._database.read.begin() as connection:
+            yield Look(connection)
+
+    def rows(self, type_: type[T], statement: Executable) -> list[T]:
+        """Return all rows of a query as values, from a look of their own."""
+        with self.look() as look:
+            return [convert(row, type_) for row in look.all(statement)]
+
+    def _readable(self) -> bool:
+        """Tell whether there is a journal; notice that a restore put another file in its place."""
+        path = self._database.path
+        if not self._database.exists():
+            return False
+        file = 0 if path is None else path.stat().st_ino
+        if file == self._file:
+            return True
+        if path is not None:
+            self._database.read.dispose()
+        if schema_version(self._database) is None:
+            return False
+        require_current(self._database)
+        self._file = file
+        return True

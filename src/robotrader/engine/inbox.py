@@ -1,0 +1,31 @@
+"""The runner's single entrance: an unbounded, ordered queue that is drained in batches."""
+
+import asyncio
+from collections import deque
+
+from robotrader.ports import Arrival
+
+
+class Inbox:
+    """First in, first out; `put` is called from the loop's callbacks and never blocks."""
+
+    def __init__(self) -> None:
+        self._items: deque[Arrival] = deque()
+        self._some = asyncio.Event()
+
+    def put(self, arrival: Arrival) -> None:
+        """Append one arrival."""
+        self._items.append(arrival)
+        self._some.set()
+
+    def __len__(self) -> int:
+        """Return how many arrivals wait."""
+        return len(self._items)
+
+    async def take(self) -> list[Arrival]:
+        """Wait for at least one arrival and return all that are there."""
+        await self._some.wait()
+        self._some.clear()
+        taken = list(self._items)
+        self._items.clear()
+        return taken

@@ -1,0 +1,82 @@
+"""What the books are worth, and what a risk check may know of one order."""
+
+from decimal import Decimal
+
+from robotrader.engine.market import MarketFacts
+from robotrader.engine.orders import WorkingOrders
+from robotrader.model import (
+    InstrumentId,
+    InvariantViolation,
+    Order,
+    PortfolioMarked,
+    PortfolioSnapshot,
+    RiskLimit,
+    Side,
+    StrategyId,
+    money,
+)
+from robotrader.portfolio.ledger import Ledger
+
+
+class Valuation:
+    """The ledger at the last prices."""
+
+    def __init__(self, ledger: Ledger, market: MarketFacts, orders: WorkingOrders) -> None:
+        self._ledger = ledger
+        self._market = market
+        self._orders = orders
+
+    def price(self, iid: InstrumentId) -> Decimal:
+        """Return the last close.
+
+        Raises
+        ------
+        InvariantViolation
+            The instrument never had a bar: it cannot have been traded.
+        """
+        price = self._market.close(iid)
+        if price is None:
+            raise InvariantViolation(f"{iid} is held but never had a bar", instrument=iid)
+        return price
+
+    def book_equity(self, strategy: StrategyId) -> Decimal:
+        """Return the strategy's cash plus the value of its positions."""
+        return self._ledger.mark(self._ledger.book(strategy), self.price).equity
+
+    def equity(self) -> Decimal:
+        """Return the sum over the books."""
+        return sum((self._ledger.mark(book, self.price).equity for book in self._ledger.books), Decimal(0))
+
+    def snapshot(self, order: Order, now: int, limits: RiskLimit) -> PortfolioSnapshot:
+        """Gather the account and the order's instrument at worst case; what no limit asks for is left out."""
+        iid = order.instrument
+        last, close = self._market.last(iid), self._market.close(iid)
+        by_equity = limits.max_position_equity_ratio is not None or limits.max_order_equity_ratio is not None
+        by_volume = limits.max_order_adv_ratio is not None
+        return PortfolioSnapshot(
+            ts=now,
+            instrument=self._market.instrument(iid),
+            equity=self.equity() if by_equity else Decimal(0),
+            position=self._ledger.quantity(iid),
+            open_buy=self._orders.open_quantity(iid, Side.BUY),
+            open_sell=self._orders.open_quantity(iid, Side.SELL),
+            last_close=close,
+            reference_price=close,
+            reference_age_ns=None if last is None else now - last.ts_event,
+            reference_spec_ns=None if last is None else last.spec.nanos,
+            average_daily_volume=self._market.average_daily_volume(iid) if by_volume else None,
+        )
+
+    def mark(self, ts: int) -> PortfolioMarked:
+        """Return all books at the last prices, and their sums: the account."""
+        books = tuple(self._ledger.mark(book, self.price) for book in self._ledger.books)
+        exposure = self._ledger.exposure(self.price)
+
+        def total(field: str) -> Decimal:
+            return money(sum((getattr(b, field) for b in books), Decimal(0)))
+
+        return PortfolioMarked(
+            ts_event=ts, cash=total("cash"), equity=total("equity"), realized_pnl=total("realized_pnl"),
+            unrealized_pnl=total("unrealized_pnl"), commission=total("commission"),
+            gross=exposure.gross, net=exposure.net, books=books,
+        )  # fmt: skip

@@ -1,0 +1,170 @@
+"""The write-ahead protocol: T1 (events and commands), T2 (SENDING), and only then the socket."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from msgspec import structs
+
+from robotrader.engine.response import respond
+from robotrader.engine.trader import Trader
+from robotrader.model import (
+    AnyCommand,
+    AnyEvent,
+    BarsClosed,
+    Cancel,
+    DataError,
+    Deny,
+    InvariantViolation,
+    Order,
+    OrderEvent,
+    OrderFilled,
+    OrderId,
+    OrderPendingCancel,
+    OrderSending,
+    OrderState,
+    OrderVoided,
+    Submit,
+    TradingHalted,
+)
+from robotrader.ports import Arrival, Broker, BrokerMessage, Clock, Journal, Transaction
+
+log = logging.getLogger(__name__)
+
+MAX_DECISION_AGE_BARS = 1.5
+
+
+class WriteAhead:
+    """Journal first, then act. `halted` answers why nothing may be sent, None when it may."""
+
+    def __init__(
+        self, *, trader: Trader, journal: Journal, broker: Broker, clock: Clock, halted: Callable[[], str | None]
+    ) -> None:
+        self._trader = trader
+        self._journal = journal
+        self._broker = broker
+        self._clock = clock
+        self._halted = halted
+        self._bar_ns = 0
+        self.epoch = 0
+        self.next_order_id = 1
+
+    async def record(self, arrivals: Sequence[Arrival | AnyEvent]) -> list[AnyCommand]:
+        """T1: append what arrived, hand it to the core, append what follows; one transaction.
+
+        Returns
+        -------
+        list of AnyCommand
+            The new commands, in order; nothing of them has left the process yet.
+        """
+        out: list[AnyCommand] = []
+        async with self._journal.transaction() as tx:
+            for arrival in arrivals:
+                if isinstance(arrival, BrokerMessage):
+                    message = structs.replace(arrival, ts_init=self._clock.now())
+                    tx.raw(message)
+                    for event in self._interpret(message):
+                        self._take(tx, event, out)
+                elif isinstance(arrival, AnyEvent):
+                    self._take(tx, structs.replace(arrival, ts_init=self._clock.now()), out)
+        return out
+
+    def _interpret(self, message: BrokerMessage) -> Sequence[AnyEvent]:
+        try:
+            return self._broker.interpret(message)
+        except DataError as error:
+            log.warning("broker message not understood: %s: %s", message.name, error)
+            return ()
+
+    def _take(self, tx: Transaction, event: AnyEvent, out: list[AnyCommand]) -> None:
+        """Append one event and all that follows from it; an event that is already there changes nothing."""
+        seq = tx.event(event)
+        if seq is None:
+            return
+        if isinstance(event, BarsClosed) and event.bars:
+            self._bar_ns = event.bars[0].spec.nanos
+        response = respond(self._trader, event)
+        for command in response.commands:
+            tx.command(command, seq)
+            if isinstance(command, Submit | Deny):
+                self._project(tx, command.order.id)
+        out.extend(response.commands)
+        self._project_event(tx, event)
+        if response.failure is not None:
+            log.error("core failed on an event: halting", exc_info=response.failure)
+            reason = f"{type(event).__name__}: {response.failure}"
+            self._take(tx, TradingHalted(ts_event=event.ts_event, ts_init=event.ts_init, reason=reason), out)
+
+    def _project_event(self, tx: Transaction, event: AnyEvent) -> None:
+        if isinstance(event, OrderFilled):
+            fill = event.fill
+            self._project(tx, fill.order_id)
+            for position in self._trader.ledger.book(fill.strategy).positions():
+                if position.instrument == fill.instrument:
+                    tx.project_position(position, self._clock.now())
+        elif isinstance(event, OrderEvent):
+            self._project(tx, event.order_id)
+
+    def _project(self, tx: Transaction, order_id: OrderId) -> None:
+        working = self._trader.orders.get(order_id)
+        if working is not None:
+            tx.project_order(working, self._clock.now())
+
+    async def carry_out(self, commands: Sequence[AnyCommand]) -> None:
+        """Carry out cancels first, then T2 and the socket writes of the submits."""
+        for command in commands:
+            if isinstance(command, Cancel):
+                await self._cancel(command)
+        await self.send([c.order for c in commands if isinstance(c, Submit)])
+
+    async def _cancel(self, command: Cancel) -> None:
+        """Ask the broker to cancel; an order that was never sent is void instead."""
+        working, now = self._trader.orders.get(command.order_id), self._clock.now()
+        if working is None:
+            return
+        if working.state is OrderState.AUTHORIZED:
+            await self.void([working.order], command.reason, proven=True)
+            return
+        self._broker.cancel(command.order_id)
+        await self.record([OrderPendingCancel(ts_event=now, ts_init=now, order_id=command.order_id)])
+
+    async def void(self, orders: Sequence[Order], reason: str, *, proven: bool) -> None:
+        """Give orders up that did not reach the broker."""
+        now = self._clock.now()
+        await self.record(
+            [OrderVoided(ts_event=now, ts_init=now, order_id=o.id, proven=proven, reason=reason) for o in orders]
+        )
+
+    async def send(self, orders: Sequence[Order]) -> None:
+        """T2, then the socket: re-read latch, epoch and data age; record SENDING; commit; write.
+
+        Raises
+        ------
+        InvariantViolation
+            Another process took the journal: this one may neither write nor send.
+        """
+        orders = [o for o in orders if self._is_authorized(o)]
+        if not orders:
+            return
+        if await self._journal.current_epoch() != self.epoch:
+            raise InvariantViolation("another trader took this journal; this one stops", epoch=self.epoch)
+        halted, now = self._halted() or await self._requested_halt(), self._clock.now()
+        stale = [o for o in orders if now - o.ts_event > MAX_DECISION_AGE_BARS * self._bar_ns]
+        if halted or stale:
+            await self.void(orders if halted else stale, halted or "decision is stale", proven=True)
+            orders = [] if halted else [o for o in orders if o not in stale]
+        numbered = list(zip(orders, range(self.next_order_id, self.next_order_id + len(orders)), strict=True))
+        self.next_order_id += len(orders)
+        await self.record(
+            [OrderSending(ts_event=now, ts_init=now, order_id=o.id, epoch=self.epoch, broker_order_id=number)
+             for o, number in numbered]
+        )  # fmt: skip
+        for order, number in numbered:
+            self._broker.submit(order, number)
+
+    def _is_authorized(self, order: Order) -> bool:
+        working = self._trader.orders.get(order.id)
+        return working is not None and working.state is OrderState.AUTHORIZED
+
+    async def _requested_halt(self) -> str | None:
+        requests = await self._journal.open_requests()
+        return next((f"halt requested: {r.reason}" for r in requests if r.action == "halt"), None)

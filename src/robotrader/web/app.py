@@ -1,0 +1,128 @@
+"""The dashboard's application and its server."""
+
+import mimetypes
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from hypercorn.asyncio import serve as serve_asgi
+from hypercorn.config import Config
+from jinja2 import StrictUndefined
+from quart import Quart
+from quart_schema import Info, QuartSchema
+
+from robotrader import __version__
+from robotrader.model import ConfigError
+from robotrader.ports import JournalReader
+from robotrader.web import api, dashboard, problems, security
+from robotrader.web.config import WebConfig, require_loopback
+from robotrader.web.context import EXTENSION, Web
+from robotrader.web.openapi import Provider
+from robotrader.web.requests import SubmitRequest
+from robotrader.web.sessions import Now
+
+MIME_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+
+def create_app(
+    reader_factory: Callable[[], JournalReader],
+    submit_request: SubmitRequest,
+    config: WebConfig,
+    *,
+    state_dir: Path,
+    now: Now = time.time,
+) -> Quart:
+    """Make the dashboard of one state folder.
+
+    Parameters
+    ----------
+    reader_factory : callable
+        Opens the journal for reading; called once, in the thread that then reads.
+    submit_request : callable
+        Makes an operator's request durable: the only thing that is ever written outside `<state>/web`.
+    state_dir : Path
+        Holds sessions and login codes under `web/`; named in the commands that the page shows.
+    now : callable
+        Wall clock in seconds: sessions, and data ages where the trader's clock is the system's.
+    """
+    app = Quart("robotrader.web", static_folder="static", template_folder="templates")
+    app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.globals.update(csrf_token=security.csrf, version=__version__)
+    for suffix, mime_type in MIME_TYPES.items():  # some systems' own tables call scripts text/plain
+        mimetypes.add_type(mime_type, suffix)
+    app.extensions[EXTENSION] = context = Web(reader_factory, submit_request, config, state_dir=state_dir, now=now)
+    security.protect(app)
+    problems.register(app)
+    QuartSchema(
+        app,
+        openapi_path="/api/openapi.json",
+        redoc_ui_path=None,  # the three built-in viewers load their code from other hosts
+        scalar_ui_path=None,
+        swagger_ui_path=None,
+        info=Info(title="RoboTrader", version=__version__),
+        conversion_preference="msgspec",
+        openapi_provider_class=Provider,
+    )
+    app.register_blueprint(api.blueprint)
+    app.register_blueprint(dashboard.blueprint)
+    app.add_url_rule("/healthz", "healthz", _healthz)
+    app.after_serving(_closing(context))
+    return app
+
+
+async def serve(
+    app: Quart,
+    host: str,
+    port: int,
+    shutdown: Callable[[], Awaitable[object]],
+    *,
+    ready: Callable[[int], None] | None = None,
+) -> None:
+    """Serve `app` on a loopback address until `shutdown` returns.
+
+    `ready` is called with the port once connections are accepted (port 0 takes a free one).
+
+    Raises
+    ------
+    ConfigError
+        The address is not loopback or is taken.
+    """
+    require_loopback(host)
+    listener = _listen(host, port)
+    if ready is not None:
+        ready(listener.getsockname()[1])
+    config = Config()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.include_server_header = False
+    config.graceful_timeout = 2.0
+    config.errorlog = config.accesslog = None  # a log line must never carry a request
+
+    async def trigger() -> None:
+        await shutdown()
+        app.extensions[EXTENSION].live.close()  # open pages hold streams: end them first, or the server waits
+
+    await serve_asgi(app, config, shutdown_trigger=trigger)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ConfigError(
+            f"The dashboard cannot listen on {host} port {port}: {error.strerror}. Choose another with --port.",
+            host=host, port=port,
+        ) from error  # fmt: skip
+
+
+async def _healthz() -> dict[str, str]:
+    """Tell that the process answers; no login."""
+    return {"status": "ok"}
+
+
+def _closing(context: Web) -> Callable[[], Awaitable[None]]:
+    async def close() -> None:
+        context.close()
+
+    return close

@@ -1,0 +1,89 @@
+"""What frames the page: mode, trading state, open requests, clock, and the commands for the console."""
+
+import shlex
+from pathlib import Path
+
+from robotrader.model import TradingState
+from robotrader.web import views
+from robotrader.web.formatting import NOT_AVAILABLE, duration, moment
+from robotrader.web.layout import Cell, Frame
+
+MEANING = {
+    TradingState.ACTIVE: "Orders may be sent.",
+    TradingState.REDUCING: "Only orders that bring a position closer to zero are sent.",
+    TradingState.HALTED: "No new order is sent.",
+    TradingState.LOCKED: "No new order is sent until the trader is unlocked.",
+}
+
+
+def frame(status: views.Status, *, day: Cell, state_dir: Path) -> Frame:
+    """Write out mode, trading state, pending requests and clock."""
+    state = status.trading_state
+    blocked = state is not None and state is not TradingState.ACTIVE
+    return Frame(
+        mode=status.mode or NOT_AVAILABLE,
+        account=status.account or "",
+        simulated="simulated broker" if status.simulated else "",
+        broker=_broker_report(status),
+        clock=moment(status.clock),
+        run=_run(status),
+        state=state or NOT_AVAILABLE,
+        meaning=MEANING[state] if state else "No trader has run on this journal yet. Start one: robotrader demo",
+        detail=_state_detail(status) if blocked else "",
+        resume=resume_command(state_dir) if blocked else "",
+        pending="; ".join(_pending(r, status) for r in status.requests),
+        scopes="; ".join(_scope(s) for s in status.scopes),
+        unresolved=_unresolved(status.unresolved_orders),
+        note=status.data_note,
+        open_orders=f"{status.open_orders}",
+        held=f"{status.held}",
+        day=day,
+    )
+
+
+def resume_command(state_dir: Path) -> str:
+    """Return the exact command that lets orders out again: from the console, with a reason."""
+    return f'robotrader resume --state {shlex.quote(str(state_dir))} --reason "WHY IT IS SAFE"'
+
+
+def stop_command(action: str, state_dir: Path) -> str:
+    """Return the command that halts or reduces without this page."""
+    return f"robotrader {action} --state {shlex.quote(str(state_dir))}"
+
+
+def _broker_report(status: views.Status) -> str:
+    reported = status.broker.broker_reported
+    if reported is None or status.clock is None:
+        return "no broker report yet"
+    return f"broker reported {duration((status.clock - reported).total_seconds())} ago"
+
+
+def _run(status: views.Status) -> str:
+    if status.started is None:
+        return "no trader has run"
+    if status.ended is not None:
+        return f"trader ended {moment(status.ended)}: {status.end_reason or 'no reason given'}"
+    return f"trader started {moment(status.started)}"
+
+
+def _state_detail(status: views.Status) -> str:
+    since = f"Since {moment(status.since)}" if status.since else ""
+    by = f" by {status.actor}" if status.actor else ""
+    return f"{since}{by}: {status.reason or 'no reason given'}"
+
+
+def _pending(request: views.Request, status: views.Status) -> str:
+    waits = "no trader is running, it takes effect at the next start" if status.ended else "the trader has not taken it"
+    return f"{request.action.upper()} requested by {request.actor} ({request.reason}): {waits}"
+
+
+def _scope(scope: views.ScopeState) -> str:
+    name = " ".join(part for part in (scope.strategy, scope.instrument) if part)
+    return f"{name} is {scope.state}: {scope.reason or 'no reason given'}"
+
+
+def _unresolved(count: int) -> str:
+    if not count:
+        return ""
+    orders = "1 order" if count == 1 else f"{count} orders"
+    return f"{orders} of UNKNOWN outcome: the instrument is blocked until the broker's answer is known"
