@@ -20,6 +20,7 @@ from robotrader.model import (
     Action,
     AnyEvent,
     BarsClosed,
+    ConnectionLost,
     InvariantViolation,
     OrderState,
     PositionReported,
@@ -84,7 +85,7 @@ class Runner:
     def stop(self, reason: str) -> None:
         """Ask the loop to end after the current batch."""
         self._end = self._end or reason
-        self._world.inbox.put(TimeAdvanced(ts=self._world.clock.now()))
+        self._wake(reason)
 
     async def start(self) -> None:
         """Recover: replay, take the journal, settle with the broker, catch up on bars.
@@ -97,6 +98,7 @@ class Runner:
             The broker did not answer completely.
         """
         world = self._world
+        early = await self._first_time()
         rows = await world.journal.rows()
         self._replayed = replay(rows, world.source)
         if not self._replayed.identical:
@@ -111,8 +113,23 @@ class Runner:
         for working in self._replayed.trader.orders:
             if working.broker_order_id is not None:
                 world.broker.bind(working.order, working.broker_order_id)
+        await self._flush(early)
         await self._settle(await self._stable_snapshot(), events=self._replayed.events)
         await self._catch_up()
+
+    async def _first_time(self) -> list[Arrival | AnyEvent]:
+        """Wait until the clock knows the time, and return what else arrived meanwhile."""
+        early: list[Arrival | AnyEvent] = []
+        self._world.clock.pull()
+        while not self._world.clock.now():
+            for arrival in await self._world.inbox.take():
+                if isinstance(arrival, TimeAdvanced):
+                    self._world.clock.advance(arrival.ts)
+                elif isinstance(arrival, LinkChanged) and not arrival.connected:
+                    raise ConnectionLost(f"the gateway closed the connection: {arrival.reason}")
+                else:
+                    early.append(arrival)
+        return early
 
     async def _stable_snapshot(self) -> tuple[BrokerSnapshot, BrokerSnapshot]:
         """Return two successive complete snapshots that agree on orders and positions."""
@@ -226,7 +243,10 @@ class Runner:
         while True:
             await asyncio.sleep(WATCH_S)
             if await self._requests():
-                self._world.inbox.put(TimeAdvanced(ts=self._world.clock.now()))
+                self._wake("a request waits")
+
+    def _wake(self, reason: str) -> None:
+        self._world.inbox.put(LinkChanged(connected=True, reason=reason))
 
 
 def _reports(snapshot: BrokerSnapshot, account: str, now: int) -> list[AnyEvent]:

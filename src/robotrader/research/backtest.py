@@ -53,6 +53,7 @@ class BacktestResult(Struct, frozen=True, kw_only=True):
     fills: tuple[Fill, ...]
     commissions: tuple[Commission, ...]
     denied: tuple[Deny, ...]
+    commands: tuple[AnyCommand, ...] = ()
     final: PortfolioMarked
     equity: Any
     slippage_cost: Decimal
@@ -78,6 +79,7 @@ def run_backtest(
     limits: RiskLimit,
     fill: FillAt = FillAt.NEXT_OPEN,
     skip_quiet: bool = True,
+    keep_commands: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> BacktestResult:
     """Run strategies over a panel and return what they did.
@@ -89,6 +91,8 @@ def run_backtest(
     skip_quiet : bool
         Hand only those bars to the trader at which a strength changes or an order is open; a property
         test holds the result equal to handing over every bar.
+    keep_commands : bool
+        Keep every command of the trader in the result, for comparison with another run.
     progress : callable, optional
         Called with the number of rows done, every 50,000 rows.
 
@@ -98,7 +102,7 @@ def run_backtest(
         A strategy cannot be loaded, or breaks its contract.
     """
     started = time.perf_counter()
-    run = _Run(panel, venue)
+    run = _Run(panel, venue, keep_commands=keep_commands)
     run.trader.handle(_run_started(strategies, panel, limits))
     if skip_quiet and fill is FillAt.NEXT_OPEN and _can_skip(strategies, panel, limits):
         run.woken(progress)
@@ -126,7 +130,8 @@ def _run_started(strategies: Sequence[StrategyConfig], panel: Panel, limits: Ris
 class _Run:
     """One pass over a panel: carries commands to the venue and its answers back."""
 
-    def __init__(self, panel: Panel, venue: Venue) -> None:
+    def __init__(self, panel: Panel, venue: Venue, *, keep_commands: bool) -> None:
+        self._commands: list[AnyCommand] | None = [] if keep_commands else None
         self.panel = panel
         self.venue = venue
         self._wakes = np.zeros(len(panel), dtype=np.bool_)
@@ -194,6 +199,8 @@ class _Run:
 
     def carry_out(self, commands: Sequence[AnyCommand], row: int, ts: int) -> None:
         """Carry out the core's commands."""
+        if self._commands is not None:
+            self._commands.extend(commands)
         for command in commands:
             match command:
                 case Submit():
@@ -235,7 +242,8 @@ class _Run:
         end = int(self.panel.ts[-1]) if len(self.panel) else 0
         return BacktestResult(
             orders=tuple(self._orders.values()), fills=tuple(self._fills), commissions=tuple(self._commissions),
-            denied=tuple(self._denied), final=self.trader.mark(end), equity=self._equity(),
+            denied=tuple(self._denied),
+            commands=tuple(self._commands or ()), final=self.trader.mark(end), equity=self._equity(),
             slippage_cost=self.venue.slippage_cost, seconds=time.perf_counter() - started, limits=profile,
         )  # fmt: skip
 

@@ -46,11 +46,11 @@ def money(value: Decimal | None, currency: str, *, signed: bool = False) -> str:
 
 
 def price(value: Decimal | None) -> str:
-    """Write a price with at least two decimals and no more than it has."""
+    """Write a price with two to four decimals: as many as it has."""
     if value is None:
         return NOT_AVAILABLE
     exponent = value.normalize().as_tuple().exponent
-    return number(value, places=max(2, -exponent if isinstance(exponent, int) else 2))
+    return number(value, places=min(4, max(2, -exponent if isinstance(exponent, int) else 2)))
 
 
 def percent(ratio: Decimal | None, *, places: int = 2) -> str:

@@ -23,7 +23,7 @@ def frame(status: views.Status, *, day: Cell, state_dir: Path) -> Frame:
     return Frame(
         mode=status.mode or NOT_AVAILABLE,
         account=status.account or "",
-        simulated="simulated broker" if status.simulated else "",
+        simulated="SIMULATOR" if status.simulated else "",
         broker=_broker_report(status),
         clock=moment(status.clock),
         run=_run(status),
@@ -35,6 +35,7 @@ def frame(status: views.Status, *, day: Cell, state_dir: Path) -> Frame:
         scopes="; ".join(_scope(s) for s in status.scopes),
         unresolved=_unresolved(status.unresolved_orders),
         note=status.data_note,
+        load=f"{_count(status.open_orders, 'open order')}, {_count(status.held, 'position')}",
         open_orders=f"{status.open_orders}",
         held=f"{status.held}",
         day=day,
@@ -85,5 +86,8 @@ def _scope(scope: views.ScopeState) -> str:
 def _unresolved(count: int) -> str:
     if not count:
         return ""
-    orders = "1 order" if count == 1 else f"{count} orders"
-    return f"{orders} of UNKNOWN outcome: the instrument is blocked until the broker's answer is known"
+    return f"{_count(count, 'order')} of UNKNOWN outcome: the instrument is blocked until the broker's answer is known"
+
+
+def _count(count: int, name: str) -> str:
+    return f"{count} {name}{'' if count == 1 else 's'}"

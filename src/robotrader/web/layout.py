@@ -11,7 +11,7 @@ PanelState = Literal["live", "empty", "stale"]
 
 
 class Cell(Struct, frozen=True):
-    """One text with its tone (`gain`, `loss`, `warn`, `bad`, `muted`, `none` for absent) and what hovering adds."""
+    """One text with its tone (`gain`, `loss`, `warn`, `bad`, `open`, `muted`, `none` for absent) and what hovering adds."""
 
     text: str
     tone: str = ""
@@ -87,6 +87,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     scopes: str
     unresolved: str
     note: str
+    load: str
     open_orders: str
     held: str
     day: Cell

@@ -7,6 +7,7 @@ or the application does.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 import msgspec
 from msgspec import Struct
@@ -89,10 +90,8 @@ class LiveFeed:
             self.streams -= 1
 
     async def _pause(self) -> None:
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._closed.wait(), self._config.poll_s)
-        except TimeoutError:
-            pass
 
 
 def _compare(before: Panels | None, page: Page) -> Panels:

@@ -1,6 +1,7 @@
 """Views to the page's panels."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,18 +14,18 @@ from robotrader.web.snapshot import PageRows
 CHART_TABLE_ROWS = 60
 ORDER_STATES = {
     "NEW": ("decided", ""),
-    "AUTHORIZED": ("allowed, not sent", ""),
-    "SENDING": ("being sent", ""),
-    "ACCEPTED": ("working", ""),
-    "PARTIALLY_FILLED": ("partly filled", ""),
+    "AUTHORIZED": ("allowed, not sent", "open"),
+    "SENDING": ("being sent", "open"),
+    "ACCEPTED": ("working", "open"),
+    "PARTIALLY_FILLED": ("partly filled", "open"),
     "FILLED": ("filled", ""),
     "DENIED": ("refused by our gate", "warn"),
     "VOIDED": ("never sent", "muted"),
     "CANCELED": ("canceled", "muted"),
     "REJECTED": ("rejected by the broker", "bad"),
     "EXPIRED": ("expired", "muted"),
-    "PENDING_CANCEL": ("being canceled", ""),
-    "PENDING_REPLACE": ("being changed", ""),
+    "PENDING_CANCEL": ("being canceled", "open"),
+    "PENDING_REPLACE": ("being changed", "open"),
     "SUSPENDED": ("held by the broker", "warn"),
     queries.UNKNOWN: ("UNKNOWN", "bad"),
 }
@@ -35,7 +36,7 @@ def page(rows: PageRows, status: views.Status, *, currency: str, state_dir: Path
     run = rows.status.run
     return Page(
         seq=status.seq,
-        frame=frame(status, day=_signed(status.broker.day_pnl, currency), state_dir=state_dir),
+        frame=frame(status, day=_signed(status.broker.day_pnl), state_dir=state_dir),
         account=account(status.broker, currency),
         equity=equity(queries.equity(rows.equity), currency),
         data=data(status),
@@ -49,20 +50,27 @@ def page(rows: PageRows, status: views.Status, *, currency: str, state_dir: Path
 
 def account(view: views.Account, currency: str) -> Facts:
     """Write out the account's numbers."""
-    day_from = f"since {moment(view.day_from)}" if view.day_from else "no mark of an earlier day yet"
     return Facts(
-        title="Account",
+        title=f"Account, {currency}",
         state="live" if view.as_of else "empty",
         facts=(
-            _fact("equity", "Equity", _amount(view.equity, currency), f"broker: {money(view.broker_equity, currency)}"),
-            _fact("day", "Day change", _signed(view.day_pnl, currency), _ratio_hint(view) or day_from),
-            _fact("unrealized", "Unrealized P&L", _signed(view.unrealized_pnl, currency), "at the last prices"),
-            _fact("realized", "Realized P&L", _signed(view.realized_pnl, currency), "before commission"),
-            _fact("commission", "Commission", _amount(view.commission, currency), "since the first run"),
-            _fact("cash", "Cash", _amount(view.cash, currency), f"broker: {money(view.broker_cash, currency)}"),
-            _fact("gross", "Gross exposure", _amount(view.gross, currency), f"net: {money(view.net, currency)}"),
+            _fact("equity", f"Equity, {currency}", _amount(view.equity), f"broker: {number(view.broker_equity, places=2)}"),
+            _fact("day", "Day change", _signed(view.day_pnl), _since(view)),
+            _fact("unrealized", "Unrealized P&L", _signed(view.unrealized_pnl), "at the last prices"),
+            _fact("realized", "Realized P&L", _signed(view.realized_pnl), "before commission"),
+            _fact("commission", "Commission", _amount(view.commission), "since the first run"),
+            _fact("cash", f"Cash, {currency}", _amount(view.cash), f"broker: {number(view.broker_cash, places=2)}"),
+            _fact("gross", "Gross exposure", _amount(view.gross), f"net: {number(view.net, places=2, signed=True)}"),
         ),
     )
+
+
+def _since(view: views.Account) -> str:
+    if view.day_pnl is None or view.equity is None or view.day_from is None:
+        return "no mark of an earlier day"
+    before = view.equity - view.day_pnl
+    ratio = f"{percent(view.day_pnl / before)} " if before else ""
+    return f"{ratio}since {view.day_from:%b %d}"
 
 
 def equity(points: Sequence[views.EquityPoint], currency: str) -> Chart:
@@ -76,7 +84,7 @@ def equity(points: Sequence[views.EquityPoint], currency: str) -> Chart:
     return Chart(
         title="Equity",
         state=state,
-        note=_curve_in_words(points, currency) if points else "No mark yet: the curve starts with the first closed bar.",
+        note=_curve_in_words(points, currency) if points else "The curve starts with the first closed bar.",
         points=tuple((int(p.at.timestamp()), number(p.equity, places=2)) for p in points),
         table=Table(
             title="Equity", caption=f"Equity, latest {len(rows)} marks, newest first", state=state, note="",
@@ -141,8 +149,8 @@ def _position_row(row: views.Position) -> Row:
         (
             Cell(row.instrument, "", f"as of {moment(row.as_of)} UTC"), Cell(row.strategy),
             Cell(number(row.quantity, signed=True)), _text(row.average_price, price(row.average_price)),
-            _text(row.last_price, price(row.last_price)), _text(row.market_value, number(row.market_value, places=2)),
-            _signed_number(row.unrealized_pnl), _signed_number(row.realized_pnl),
+            _text(row.last_price, price(row.last_price)), _amount(row.market_value),
+            _signed(row.unrealized_pnl), _signed(row.realized_pnl),
         ),
     )  # fmt: skip
 
@@ -161,7 +169,7 @@ def strategies(rows: Sequence[views.Strategy], currency: str) -> Table:
         ),
         rows=tuple(
             Row(row.id, (Cell(row.id, "", row.source), Cell(row.stage), Cell(number(row.capital, places=0)),
-                         _text(row.equity, number(row.equity, places=2)), _signed_number(row.pnl)))
+                         _amount(row.equity), _signed(row.pnl)))
             for row in rows
         ),
     )  # fmt: skip
@@ -169,7 +177,7 @@ def strategies(rows: Sequence[views.Strategy], currency: str) -> Table:
 
 def orders(rows: Sequence[views.Order]) -> Table:
     """Write out the latest orders with their state in words."""
-    note = f"latest {len(rows)}" if rows else "No order yet. One appears when a strategy's target differs from its position."
+    note = f"latest {len(rows)}" if rows else "No order yet. One follows when a target differs from a position."
     return Table(
         title="Orders",
         caption="Latest orders, newest first",
@@ -206,7 +214,7 @@ def fills(rows: Sequence[views.Fill], currency: str) -> Table:
         title="Fills",
         caption="Latest executions, newest first",
         state=_table_state(rows),
-        note=f"latest {len(rows)}, values in {currency}" if rows else "No fill yet. Fills follow orders that the broker works.",
+        note=f"latest {len(rows)}, values in {currency}" if rows else "No fill yet. Fills follow working orders.",
         columns=(
             Column("Instrument"), Column("Time (UTC)", "mono"), Column("Side"), Column("Quantity", "num"),
             Column("Price", "num"), Column("Commission", "num"), Column("Strategy"),
@@ -257,15 +265,11 @@ def _fact(key: str, label: str, value: Cell, hint: str) -> Fact:
     return Fact(key=key, label=label, value=value, hint=hint)
 
 
-def _amount(value: Decimal | None, currency: str) -> Cell:
-    return _text(value, money(value, currency))
+def _amount(value: Decimal | None) -> Cell:
+    return _text(value, number(value, places=2))
 
 
-def _signed(value: Decimal | None, currency: str) -> Cell:
-    return Cell(money(value, currency, signed=True), "none" if value is None else tone(value))
-
-
-def _signed_number(value: Decimal | None) -> Cell:
+def _signed(value: Decimal | None) -> Cell:
     return Cell(number(value, places=2, signed=True), "none" if value is None else tone(value))
 
 
@@ -273,11 +277,6 @@ def _text(value: object | None, text: str) -> Cell:
     return Cell(NOT_AVAILABLE, "none") if value is None else Cell(text)
 
 
-def _time(at: object | None) -> Cell:
+def _time(at: datetime | None) -> Cell:
     return Cell(NOT_AVAILABLE, "none") if at is None else Cell(moment(at))
 
-
-def _ratio_hint(view: views.Account) -> str:
-    if view.day_pnl is None or view.equity is None or view.equity == view.day_pnl:
-        return ""
-    return f"{percent(view.day_pnl / (view.equity - view.day_pnl))} since {moment(view.day_from)[:10]}"

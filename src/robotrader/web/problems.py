@@ -51,7 +51,7 @@ async def _http_error(error: HTTPException) -> Response:
     return response
 
 
-async def _not_utf8(error: UnicodeDecodeError) -> Response:
+async def _not_utf8(_: UnicodeDecodeError) -> Response:
     return await _http_error(BadRequest("The body must be UTF-8 text."))
 
 

@@ -61,7 +61,7 @@ def status(rows: StatusRows, *, simulated: bool, data_note: str, wall_ns: int) -
 
 
 def global_state(run: RunRow | None, rows: Sequence[TradingStateRow]) -> views.ScopeState | None:
-    """Return the state of the whole trader; ACTIVE since the run's start where nobody changed it, None without a run."""
+    """Return the state of the whole trader: ACTIVE since its start where nobody changed it, None without a run."""
     changed = [_scope(row) for row in rows if not _scoped(row)]
     if changed:
         return changed[0]

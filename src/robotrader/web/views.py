@@ -115,7 +115,7 @@ class Position(View, frozen=True, kw_only=True):
 
 
 class Order(View, frozen=True, kw_only=True):
-    """One order; `state` is UNKNOWN while the outcome of a send is unresolved, `last_state` then says what was known."""
+    """One order; `state` is UNKNOWN while the outcome of a send is, `last_state` then says what was known."""
 
     cursor: int
     id: OrderId

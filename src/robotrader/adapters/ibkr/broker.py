@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from robotrader.adapters.ibkr import translate
@@ -12,6 +13,7 @@ from robotrader.model import (
     AnyEvent,
     BrokerUnavailable,
     ConnectionLost,
+    DataError,
     Instrument,
     InstrumentId,
     InvariantViolation,
@@ -21,8 +23,8 @@ from robotrader.model import (
 )
 from robotrader.ports import BrokerMessage, BrokerSnapshot
 
-_CASH = (("TotalCashValue", "USD"), ("TotalCashBalance", "BASE"), ("TotalCashBalance", "USD"), ("CashBalance", "USD"))
-_NET_LIQUIDATION = (("NetLiquidation", "USD"), ("NetLiquidation", "BASE"), ("NetLiquidationByCurrency", "BASE"))
+_CASH = (("CashBalance", "USD"), ("TotalCashValue", "USD"))  # the second is rounded to cents
+_NET_LIQUIDATION = (("NetLiquidation", "USD"),)
 
 
 class IbkrBroker:
@@ -102,6 +104,8 @@ class IbkrBroker:
         ------
         BrokerUnavailable
             A part did not complete in time, twice.
+        DataError
+            A position is not in whole units, or an account value is no number.
         """
         async with self._one_snapshot:
             commissions: list[BrokerMessage] = []
@@ -164,5 +168,11 @@ class IbkrBroker:
         return found
 
 
-def _first(values: dict[tuple[str, str], str], names: tuple[tuple[str, str], ...]) -> str | None:
-    return next((values[name] for name in names if name in values), None)
+def _first(values: dict[tuple[str, str], str], names: tuple[tuple[str, str], ...]) -> Decimal | None:
+    for name in names:
+        if name in values:
+            try:
+                return Decimal(values[name])
+            except InvalidOperation as error:
+                raise DataError(f"account value {name[0]}: expected a number, found {values[name]!r}") from error
+    return None

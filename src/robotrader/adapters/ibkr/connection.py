@@ -117,7 +117,7 @@ class IbkrConnection:
         attempt = asyncio.ensure_future(client.connectAsync(host, port, client_id, 0))
         try:
             await asyncio.wait({attempt, self._session.gone}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-            self._check_attempt(attempt, f"{host}:{port}", timeout_s)
+            _check_attempt(attempt, self._session, f"{host}:{port}", timeout_s=timeout_s)
             _check_account(self.account, self._prefix, client.getAccounts())
             _check_order_id(self.next_order_id)
         except (RoboTraderError, asyncio.CancelledError):
@@ -128,21 +128,6 @@ class IbkrConnection:
         self._up, self._last_time = True, None
         if not self._lock_step:
             self._beat()
-
-    def _check_attempt(self, attempt: "asyncio.Future[None]", where: str, timeout_s: float) -> None:
-        if self._session.gone.done():
-            words = self._session.last_words or "check its trusted addresses and API settings"
-            if words.startswith("326"):
-                words = f"client id {self.client_id} is in use: stop the other trader, or configure another client id"
-            raise ConnectionLost(f"the gateway at {where} refused the session: {words}")
-        if not attempt.done():
-            hint = "log in to IB Gateway, and check that this is its API port"
-            raise ConnectionLost(f"{where} opened no session within {timeout_s:g} s: {hint}")
-        error = attempt.exception()
-        if isinstance(error, ConnectionRefusedError):
-            raise ConnectionLost(f"nothing listens on {where}: start IB Gateway and enable its API port") from error
-        if error is not None:
-            raise ConnectionLost(f"{where} cannot be reached: {error}") from error
 
     async def close(self) -> None:
         """End the session in order; nothing is put into the inbox."""
@@ -182,13 +167,7 @@ class IbkrConnection:
         self._queue.put(self._bound(message), order_id=places)
 
     def send_first(self, message: Send, *, cancels: int | None = None) -> None:
-        """Write a message before all that wait, but not before the order that it cancels.
-
-        Raises
-        ------
-        ConnectionLost
-            There is no session: nothing was sent.
-        """
+        """Write a message, as `send` does, before all that wait; but not before the order that it cancels."""
         self._queue.put_first(self._bound(message), order_id=cancels)
 
     def _bound(self, message: Send) -> "partial[object]":
@@ -246,6 +225,23 @@ class IbkrConnection:
                 timer.cancel()
         self._deadline = self._heartbeat = None
         return self._queue.clear()
+
+
+def _check_attempt(attempt: "asyncio.Future[None]", session: SessionCallbacks, where: str, *, timeout_s: float) -> None:
+    """Say in plain words why there is no session."""
+    if session.gone.done():
+        words = session.last_words or "check its trusted addresses and API settings"
+        if words.startswith("326"):
+            words = "the client id is in use: stop the other trader, or configure another client id"
+        raise ConnectionLost(f"the gateway at {where} refused the session: {words}")
+    if not attempt.done():
+        hint = "log in to IB Gateway, and check that this is its API port"
+        raise ConnectionLost(f"{where} opened no session within {timeout_s:g} s: {hint}")
+    error = attempt.exception()
+    if isinstance(error, ConnectionRefusedError):
+        raise ConnectionLost(f"nothing listens on {where}: start IB Gateway and enable its API port") from error
+    if error is not None:
+        raise ConnectionLost(f"{where} cannot be reached: {error}") from error
 
 
 def _check_account(account: str, prefix: str, found: list[str]) -> None:

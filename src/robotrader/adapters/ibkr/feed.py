@@ -4,50 +4,12 @@ That is how a daily strategy lives on IBKR: a daily subscription tells of partia
 """
 
 import asyncio
-import logging
-import math
-from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from msgspec import Struct
-
-from robotrader.adapters.ibkr import translate
 from robotrader.adapters.ibkr.connection import IbkrConnection
-from robotrader.model import (
-    NANOS_PER_SECOND,
-    BadTick,
-    Bar,
-    BarsClosed,
-    BrokerUnavailable,
-    ConnectionLost,
-    DataGap,
-    Instrument,
-    InstrumentId,
-    RoboTraderError,
-    SessionTable,
-)
+from robotrader.adapters.ibkr.history import Bars, HistoryRound, HistorySource
+from robotrader.model import NANOS_PER_SECOND, BarsClosed, Instrument, RoboTraderError, SessionTable
 from robotrader.ports import Inbox
-
-_log = logging.getLogger(__name__)
-
-_MAX_OPEN = 40  # IBKR allows 50 historical requests under way
-_DAYS_AS_DAYS = 365  # longer durations must be asked for in years
-_SESSIONS_A_YEAR = 250
-
-Bars = dict[int, dict[InstrumentId, Bar]]
-"""Bars by session close and instrument."""
-
-
-class FeedCounts(Struct, kw_only=True):
-    """What did not go as it should; each was logged when it happened.
-
-    `bad_bars` were malformed; `stale` answers came not at all or as an error; `absent` bars an answer did not hold.
-    """
-
-    bad_bars: int = 0
-    stale: int = 0
-    absent: int = 0
 
 
 class IbkrFeed:
@@ -77,16 +39,15 @@ class IbkrFeed:
         grace_s: float = 0.0,
         timeout_s: float = 30.0,
     ) -> None:
-        self.counts = FeedCounts()
+        self._source = HistorySource(connection, tuple(instruments), sessions, timeout_s=timeout_s)
+        self.counts = self._source.counts
         self._connection = connection
         self._inbox = inbox
-        self._instruments = tuple(instruments)
         self._sessions = sessions
         self._grace_ns = round(grace_s * NANOS_PER_SECOND)
-        self._timeout_s = timeout_s
         self._delivered = None if deliver_after is None else self._index(deliver_after)
         self._now = 0
-        self._round: _Round | None = None
+        self._round: HistoryRound | None = None
 
     def _index(self, ts: int) -> int:
         found = self._sessions.last_closed(ts)
@@ -102,12 +63,16 @@ class IbkrFeed:
         A session without any bar gives an empty one, so that whoever waits for it goes on.
         """
         self._now = max(self._now, ts)
-        last = self._index(self._now - self._grace_ns)
+        last = self._last(self._now)
         if self._delivered is None:
             self._delivered = last
         if last > self._delivered and self._round is None and self._connection.connected:
-            self._round = _Round(self, self._delivered + 1, last, self._deliver)
-            self._round.start()
+            self._round = HistoryRound(self._source, self._delivered + 1, last, self._deliver)
+            self._round.start(self._days_since(self._delivered + 1))
+
+    def _days_since(self, first: int) -> int:
+        """Return how many days reach back from now to that session; one more, as a day that has begun counts too."""
+        return self._index(self._now) - first + 2
 
     def _deliver(self, bars: Bars, error: RoboTraderError | None) -> None:
         done, self._round = self._round, None
@@ -124,7 +89,7 @@ class IbkrFeed:
             BarsClosed(
                 ts_event=close,
                 ts_init=0,
-                bars=tuple(row[i.id] for i in self._instruments if i.id in row),
+                bars=tuple(row[i.id] for i in self._source.instruments if i.id in row),
             )
             for close in self._sessions.closes[first : last + 1]
             for row in (bars.get(close, {}),)
@@ -138,25 +103,32 @@ class IbkrFeed:
         RoboTraderError
             A request failed or timed out: indicators over incomplete history would be wrong in silence.
         """
-        last = self._index(until)
-        found = await self._history(max(0, last - bars + 1), last, until)
-        return [event for event in found if event.bars]
+        last = self._last(until)
+        return [event for event in await self._history(max(0, last - bars + 1), last) if event.bars]
 
     async def missing(self, after: int, until: int) -> Sequence[BarsClosed]:
-        """Return the cross-sections with `after` < end <= `until`, oldest first, as `on_time` would have delivered them.
+        """Return the cross-sections with `after` < end <= `until`, oldest first, as `on_time` delivers them.
 
         Raises
         ------
         RoboTraderError
             A request failed or timed out.
         """
-        return await self._history(self._index(after) + 1, self._index(until), until)
+        return await self._history(self._index(after) + 1, self._last(until))
 
-    async def _history(self, first: int, last: int, until: int) -> list[BarsClosed]:
+    def _last(self, until: int) -> int:
+        """Return the last session that closed by then, and whose bar is final by now."""
         self._now = max(self._now, until)
+        return self._index(min(until, self._now - self._grace_ns))
+
+    async def _history(self, first: int, last: int) -> list[BarsClosed]:
+        bars: Bars = {}
+        if first <= last:
+            bars = await self._ask(first, last)
         self._delivered = max(last, -1 if self._delivered is None else self._delivered)
-        if first > last:
-            return []
+        return self._cross_sections(bars, first, last)
+
+    async def _ask(self, first: int, last: int) -> Bars:
         answer: asyncio.Future[Bars] = asyncio.get_running_loop().create_future()
 
         def done(bars: Bars, error: RoboTraderError | None) -> None:
@@ -167,27 +139,5 @@ class IbkrFeed:
             else:
                 answer.set_exception(error)
 
-        _Round(self, first, last, done, strict=True).start()
-        return self._cross_sections(await answer, first, last)
-
-
-class _Round:
-    """One history request an instrument, until each has answered; `strict` fails with the first that does not."""
-
-    def __init__(
-        self,
-        feed: IbkrFeed,
-        first: int,
-        last: int,
-        done: Callable[[Bars, RoboTraderError | None], None],
-        *,
-        strict: bool = False,
-    ) -> None:
-        self.first = first
-        self.last = last
-        self._feed = feed
-        self._done = done
-        self._strict = strict
-        self._bars: Bars = {close: {} for close in feed._sessions.closes[first : last + 1]}
-        self._waiting = deque(feed._instruments)
-        self._open: dict[int, asyncio.TimerHandle] = {}
+        HistoryRound(self._source, first, last, done, strict=True).start(self._days_since(first))
+        return await answer

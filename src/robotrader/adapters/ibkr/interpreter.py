@@ -142,7 +142,7 @@ class Interpreter:
         if known is None or fields["status"] == "Filled":
             return NOTHING
         known.seen = True
-        return (self._canceled(known, fields["completedStatus"] or fields["status"], ts),)
+        return (self._canceled(known, fields["status"], ts),)
 
     def _status(self, known: Known, fields: Fields, reason: str, ts: int) -> Events:
         known.seen = True
@@ -153,7 +153,7 @@ class Interpreter:
                     return NOTHING
                 return (OrderAccepted(ts_event=ts, ts_init=ts, order_id=order_id, perm_id=fields["permId"]),)
             case "Cancelled" | "ApiCancelled":
-                return (self._canceled(known, reason or status, ts),)
+                return (self._canceled(known, status, ts),)
             case "Inactive":
                 suspended = OrderSuspended(ts_event=ts, ts_init=ts, order_id=order_id, reason=reason or status)
                 return (known.ended or suspended,)
@@ -166,6 +166,7 @@ class Interpreter:
 
     @staticmethod
     def _canceled(known: Known, reason: str, ts: int) -> AnyEvent:
+        """Return the order's end. A status gives its own word as reason, so that it reads the same after a restart."""
         known.ended = known.ended or OrderCanceled(ts_event=ts, ts_init=ts, order_id=known.order.id, reason=reason)
         return known.ended
 

@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from robotrader.adapters.sql import projections
-from robotrader.adapters.sql.chain import GENESIS, payload_hash, row_hash
+from robotrader.adapters.sql.chain import GENESIS, first_break, payload_hash, row_hash
 from robotrader.adapters.sql.engine import Database
 from robotrader.adapters.sql.migrate import require_current
-from robotrader.adapters.sql.projections import Row
+from robotrader.adapters.sql.projections import Row, journal_row
 from robotrader.adapters.sql.statements import SQL
 from robotrader.model import (
     AnyCommand,
@@ -180,6 +180,7 @@ class SqlJournal:
         self._connection = database.write.connect()
         self._head = _Head(0, GENESIS)
         self._run: _Run | None = None
+        self._nothing_open_at: int | None = None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -197,13 +198,19 @@ class SqlJournal:
         self._head = transaction.head
 
     async def rows(self, after: int = 0) -> Sequence[JournalRow]:
-        """Return the chain's rows with seq > `after`, in order."""
+        """Return the chain's rows with seq > `after`, in order.
+
+        Raises
+        ------
+        InvariantViolation
+            The chain is broken: rows were changed, lost or reordered.
+        """
         with self._read() as connection:
-            found = connection.exec_driver_sql(
-                "SELECT seq, kind, type, ts_init AS ts, payload, cause FROM journal WHERE seq > :after ORDER BY seq",
-                {"after": after},
-            )
-            return [JournalRow(**row) for row in found.mappings()]
+            found = connection.exec_driver_sql(SQL["chain"], {"after": after}).mappings().all()
+        broken = first_break(found, seq=after, last=found[0]["prev_hash"] if found and after else GENESIS)
+        if broken is not None:
+            raise InvariantViolation(f"the journal's chain is broken: {broken}; restore a backup", after=after)
+        return [journal_row(row) for row in found]
 
     async def begin_run(self, run_id: str, code_version: str) -> int:
         """Take the journal for a new run and return its epoch; whoever had it can write no more."""
@@ -228,14 +235,14 @@ class SqlJournal:
 
     async def open_requests(self) -> Sequence[RequestReceived]:
         """Return operators' requests not yet copied into the chain, oldest first (times 0)."""
+        database_version = self._foreign_commits()
+        if database_version is not None and database_version == self._nothing_open_at:
+            return ()  # asked for in every batch: nobody else has committed since, so there is nothing new
         with self._read() as connection:
-            found = connection.exec_driver_sql(
-                "SELECT id AS request_id, action, reason, actor, strategy, instrument FROM requests AS r "
-                "WHERE NOT EXISTS (SELECT 1 FROM journal WHERE type = 'RequestReceived' AND source_id = r.id) "
-                "ORDER BY number"
-            )
-            times = {"ts_event": 0, "ts_init": 0, "kind": "RequestReceived"}
-            return [msgspec.convert({**times, **row}, RequestReceived) for row in found.mappings()]
+            found = connection.exec_driver_sql(SQL["open_requests"]).mappings().all()
+        self._nothing_open_at = None if found else database_version
+        times = {"ts_event": 0, "ts_init": 0, "kind": "RequestReceived"}
+        return [msgspec.convert({**times, **row}, RequestReceived) for row in found]
 
     async def close(self) -> None:
         """Release the connection; the database is closed by who opened it."""
@@ -260,6 +267,13 @@ class SqlJournal:
         else:
             with self._database.read.begin() as connection:
                 yield connection
+
+    def _foreign_commits(self) -> int | None:
+        """Return a number that changes when another connection commits; None in memory, where all share one."""
+        if self._database.path is None:
+            return None
+        driver = self._connection.connection.driver_connection
+        return None if driver is None else int(driver.execute("PRAGMA data_version").fetchone()[0])
 
     def _check_writer(self, connection: Connection) -> _Run:
         """Refuse to go on where another process took over: it may hold orders that we do not know."""

@@ -32,6 +32,7 @@ from robotrader.model import (
     WorkingOrder,
     money,
 )
+from robotrader.ports import JournalRow
 
 Row = dict[str, Any]
 Rows = Iterator[tuple[str, Row]]
@@ -85,6 +86,12 @@ def position_row(position: Position, *, seq: int, ts: int) -> Row:
         "quantity": position.quantity, "average_price": decimal_text(position.average_price),
         "realized_pnl": decimal_text(position.realized_pnl),
     }  # fmt: skip
+
+
+def journal_row(row: Mapping[Any, Any]) -> JournalRow:
+    """Return a row of the chain as the engine sees it."""
+    return JournalRow(seq=row["seq"], kind=row["kind"], type=row["type"], ts=row["ts_init"], payload=row["payload"],
+                      cause=row["cause"])  # fmt: skip
 
 
 class Execution(NamedTuple):

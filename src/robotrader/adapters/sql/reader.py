@@ -9,7 +9,7 @@ from sqlalchemy import func, null, select, text
 from robotrader.adapters.sql import schema
 from robotrader.adapters.sql.activity import SqlActivityReader
 from robotrader.adapters.sql.engine import Database
-from robotrader.adapters.sql.session import Look, ReadSession, convert
+from robotrader.adapters.sql.session import Look, ReadSession, convert, row_counts
 from robotrader.model import Account, Bar, InstrumentId, RunStarted, decode_event
 from robotrader.ports import AccountRow, MarkRow, PositionRow, RunRow, TradingStateRow
 
@@ -122,10 +122,8 @@ class SqlStateReader:
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of every table."""
-        tables = schema.metadata.tables
-        counted = (select(func.count()).select_from(table).scalar_subquery().label(n) for n, table in tables.items())
         with self._session.look() as look:
-            return look.first(select(*counted)) or dict.fromkeys(tables, 0)
+            return row_counts(look)
 
 
 class SqlJournalReader(SqlStateReader, SqlActivityReader):

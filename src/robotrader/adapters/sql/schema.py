@@ -139,8 +139,7 @@ trading_states = _table(
 )
 broker_reports = _table(
     "broker_reports",
-    "seq key, ts int, account text, instrument text?, quantity int?, cash text?,"
-    "net_liquidation text?, currency text?",
+    "seq key, ts int, account text, instrument text?, quantity int?, cash text?,net_liquidation text?, currency text?",
 )
 
 APPEND_ONLY = (

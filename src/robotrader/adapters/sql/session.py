@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Executable
+from sqlalchemy import Connection, Executable, func, select
 
 from robotrader.adapters.sql.engine import Database
 from robotrader.adapters.sql.migrate import require_current, schema_version
+from robotrader.adapters.sql.schema import metadata
 
 T = TypeVar("T")
 
@@ -33,6 +34,13 @@ class Look:
     def first(self, statement: Executable) -> dict[str, Any] | None:
         """Return the first row of a query."""
         return next(iter(self.all(statement)), None)
+
+
+def row_counts(look: Look) -> dict[str, int]:
+    """Return the number of rows of every table."""
+    tables = metadata.tables
+    counted = (select(func.count()).select_from(table).scalar_subquery().label(n) for n, table in tables.items())
+    return look.first(select(*counted)) or dict.fromkeys(tables, 0)
 
 
 class ReadSession:

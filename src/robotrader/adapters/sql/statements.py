@@ -58,6 +58,11 @@ SQL: dict[str, str] = {
     "head": """SELECT (SELECT max(epoch) FROM runs),
                       (SELECT max(seq) FROM journal),
                       (SELECT row_hash FROM journal ORDER BY seq DESC LIMIT 1)""",
+    "chain": "SELECT * FROM journal WHERE seq > :after ORDER BY seq",
+    "open_requests": """SELECT id AS request_id, action, reason, actor, strategy, instrument FROM requests AS r
+                        WHERE NOT EXISTS (SELECT 1 FROM journal
+                                          WHERE type = 'RequestReceived' AND source_id = r.id)
+                        ORDER BY number""",
     "known": "SELECT seq, payload, payload_hash FROM journal WHERE type = :type AND source_id = :source_id",
     "executions": "SELECT exec_id, revision, quantity, price FROM fills WHERE order_id = :order_id",
     "bar": """SELECT version, open, high, low, close, volume FROM bars

@@ -1,6 +1,5 @@
 """The broker's side of the account: orders, ids, executions. Synchronous and deterministic."""
 
-from collections.abc import Sequence
 from decimal import Decimal
 
 from msgspec import Struct, structs
@@ -132,12 +131,14 @@ class Book:
         ticket = self._tickets.get(key)
         perm_id = ticket.perm_id if ticket else 0
         placement = Placement(
-            client_id=client_id, order=order, instrument=instrument, perm_id=perm_id, modify=known is not None, code=code
+            client_id=client_id, order=order, instrument=instrument, perm_id=perm_id, modify=bool(known), code=code
         )
         return placement, reports
 
-    def cancel(self, client_id: int, order_id: int) -> list[Report]:
-        """Cancel one order of this client."""
+    def cancel(self, client_id: int, order_id: int | None) -> list[Report]:
+        """Cancel one order of this client; None cancels every open order of the account, whoever placed it."""
+        if order_id is None:
+            return [report for t in self.open_orders() for report in self.cancel(t.client_id, t.order_id)]
         ticket = self._tickets.get(f"{client_id}/{order_id}")
         if ticket is None:
             return [Notice(client_id, order_id, 10147, f"OrderId {order_id} that needs to be cancelled is not found.")]
@@ -150,10 +151,6 @@ class Book:
         self._venue.cancel(ticket.terms.key)
         ended = self._end(ticket, CANCELLED, "Cancelled by Trader", self.market.now)
         return [Status(ended), Notice(client_id, order_id, 202, "Order Canceled - reason:")]
-
-    def cancel_all(self) -> list[Report]:
-        """Cancel every open order of the account, whoever placed it."""
-        return [report for t in self.open_orders() for report in self.cancel(t.client_id, t.order_id)]
 
     def advance(self, until: int) -> list[Report]:
         """Let the market trade until that time: fills and expiries on the way."""
@@ -200,7 +197,8 @@ class Book:
             raise Refused(105, "Order being modified does not match original order")
         if terms.quantity <= known.filled:
             raise Refused(201, f"Order rejected - reason:{known.filled} of the order are filled already")
-        ticket = structs.replace(known, terms=terms, status=SUBMITTED if terms.type is OrderType.LIMIT else PRE_SUBMITTED)
+        status = SUBMITTED if terms.type is OrderType.LIMIT else PRE_SUBMITTED
+        ticket = structs.replace(known, terms=terms, status=status)
         self._tickets[terms.key] = self._open[terms.key] = ticket
         return [Opened(ticket), Status(ticket), *self._to_venue(terms)]
 

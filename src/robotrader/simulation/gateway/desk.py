@@ -10,7 +10,6 @@ from robotrader.simulation.gateway.record import (
     Cancellation,
     Execution,
     GatewayLog,
-    GlobalCancellation,
     Header,
     Input,
     Line,
@@ -52,15 +51,10 @@ class Desk:
         self._write(placement, first)
         return reports
 
-    def cancel(self, client_id: int, order_id: int) -> Sequence[Report]:
-        """Cancel one order of this client."""
+    def cancel(self, client_id: int, order_id: int | None) -> Sequence[Report]:
+        """Cancel one order of this client, or all of the account (None)."""
         self._write(Cancellation(client_id=client_id, order_id=order_id), len(self.book.executions))
         return self.book.cancel(client_id, order_id)
-
-    def cancel_all(self, client_id: int) -> Sequence[Report]:
-        """Cancel every open order of the account."""
-        self._write(GlobalCancellation(client_id=client_id), len(self.book.executions))
-        return self.book.cancel_all()
 
     def advance(self, until: int, *, always_log: bool) -> Sequence[Report]:
         """Let the market trade until that time.
@@ -90,7 +84,7 @@ class Desk:
         for line in lines:
             self._run(line)
         if self.book.executions[: len(logged)] != logged:
-            raise ConfigError("the gateway log does not replay to its own executions: it was made with other costs or rules")
+            raise ConfigError("the gateway log replays to other executions than it holds: it was made with other costs")
         self._log.write(self.book.executions[len(logged) :])  # a kill tore them off after their input
 
     def _run(self, line: Line) -> None:
@@ -99,8 +93,6 @@ class Desk:
                 self.book.place(line.client_id, line.order)
             case Cancellation():
                 self.book.cancel(line.client_id, line.order_id)
-            case GlobalCancellation():
-                self.book.cancel_all()
             case Advance():
                 self.book.advance(line.ts)
             case Header() | Execution():

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from robotrader.model import NANOS_PER_SECOND, BarSpec, InstrumentId
 from robotrader.simulation.gateway.market import Market
 from robotrader.simulation.gateway.requests import History, Refused
-from robotrader.simulation.gateway.wire import ZONE, local, nanos, stamp
+from robotrader.simulation.gateway.wire import ZONE, day, local, nanos, stamp
 
 _DAY_SECONDS = 86_400
 BAR_SIZES = {
@@ -18,7 +18,7 @@ BAR_SIZES = {
     "1 day": _DAY_SECONDS,
 }  # fmt: skip
 PRICES = frozenset({"TRADES", "ADJUSTED_LAST", "MIDPOINT", "BID", "ASK"})
-_DURATION = re.compile(r"(\d{1,6}) ([SDWMY])")
+_DURATION = re.compile(r"(\d{1,5}) ([SDWMY])")
 _END = re.compile(r"(\d{8})(-| {1,2})(\d\d:\d\d:\d\d)(?: (\S+))?")
 
 Row = tuple[float, ...]
@@ -57,13 +57,11 @@ def parse_end(text: str, now: int) -> int:
     if not text:
         return now
     match = _END.fullmatch(text)
+    date, separator, time, zone = match.groups() if match else ("", "", "", "")
     try:
-        if match is None:
-            raise ValueError(text)
-        day, separator, time, zone = match.groups()
         tz = ZoneInfo(zone) if zone else UTC if separator == "-" else ZONE
-        return nanos(datetime.strptime(day + time, "%Y%m%d%H:%M:%S").replace(tzinfo=tz))
-    except (ValueError, ZoneInfoNotFoundError):
+        return max(nanos(datetime.strptime(date + time, "%Y%m%d%H:%M:%S").replace(tzinfo=tz)), 0)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
         message = "End Date/Time: The date, time, or time-zone entered is invalid. Use yyyymmdd hh:mm:ss xx/xxxx"
         raise Refused(10314, message) from None
 
@@ -81,13 +79,13 @@ def _start(market: Market, duration: str, end: int) -> tuple[int, int]:
         return market.opens[session], 0
     moment = local(end)
     if unit in "SW":
-        span = timedelta(seconds=count) if unit == "S" else timedelta(weeks=count)
+        span = timedelta(seconds=count) if unit == "S" else timedelta(weeks=min(count, 5_000))
         return 0, nanos(moment - span)
     return 0, nanos(_months_before(moment, count * (12 if unit == "Y" else 1)))
 
 
 def _months_before(moment: datetime, count: int) -> datetime:
-    year, month = divmod(max(moment.year * 12 + moment.month - 1 - count, 12), 12)
+    year, month = divmod(max(moment.year * 12 + moment.month - 1 - count, 1900 * 12), 12)
     return moment.replace(year=year, month=month + 1, day=min(moment.day, monthrange(year, month + 1)[1]))
 
 
@@ -107,7 +105,7 @@ def _grouped(found: list[Row], size: int) -> list[Row]:
 def date_text(row: Row, *, daily: bool, epoch: bool, version: int) -> str:
     """Return a bar's date field: the session's day, or the bar's start."""
     if daily:
-        return local(int(row[1])).strftime("%Y%m%d")
+        return day(int(row[1]))
     if epoch:
         return str(int(row[0]) // NANOS_PER_SECOND)
     return stamp(int(row[0]), version)

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from math import isnan
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +63,7 @@ class Market:
         self.now = self.opens[0] - _HOUR if start is None else start
         self._row = bisect_right(self._ends, self.now)
         self._series: dict[InstrumentId, Series] = {}
-        self.last = {iid: price for iid in self.instruments if (price := self._last_before(iid)) is not None}
+        self.last = {iid: price for iid in self.instruments if (price := self.last_close(iid)) is not None}
 
     @staticmethod
     def _first_rows(panel: Panel) -> list[int]:
@@ -72,7 +73,8 @@ class Market:
         days = (panel.opened - _EASTERN_STANDARD) // (24 * _HOUR)
         return [0, *(np.flatnonzero(np.diff(days)) + 1).tolist()]
 
-    def _last_before(self, instrument: InstrumentId) -> float | None:
+    def last_close(self, instrument: InstrumentId) -> float | None:
+        """Return the close of the last bar that ended; None before the first."""
         series = self.series(instrument)
         at = int(series.ts.searchsorted(self.now, "right"))
         return float(series.columns[3][at - 1]) if at else None
@@ -141,7 +143,7 @@ class Market:
         bars = [
             Bar(instrument=iid, ts_event=ts, open=o, high=h, low=lo, close=c, volume=v, spec=p.spec)
             for iid, o, h, lo, c, v in cells
-            if c == c  # NaN is the one float that differs from itself
+            if not isnan(c)
         ]
         if (start, end) == (opened, ts):
             return bars

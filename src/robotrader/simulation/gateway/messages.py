@@ -60,7 +60,7 @@ CONTRACT_DETAILS = """id=10 [<164]v=8 reqId symbol secType lastTrade= [182]lastT
  industry= category= subcategory= zone=US/Eastern tradingHours liquidHours evRule= evMultiplier= nSecIds=0
  aggGroup=1 underSymbol= underSecType= marketRules= realExpiry= stockType=COMMON [163][<164]sizeMinTick=1
  [164]lot [164]lot [164]lot [186]ruleCount=0"""
-POSITION = f"id=61 v=3 account {_C11} position averageCost"
+POSITION = "id=61 v=3 account " + _C11.replace("exchange=SMART", "exchange") + " position averageCost"
 PORTFOLIO = """id=7 v=8 conId symbol secType expiry= strike=0 right= multiplier primaryExchange currency symbol
  tradingClass position price value averageCost unrealized realized account"""
 
@@ -73,7 +73,7 @@ class Speaker(NamedTuple):
     account: str
 
 
-def error(version: int, req_id: int, code: int, message: str, now: int) -> bytes:
+def error(version: int, req_id: int, code: int, message: str, *, now: int) -> bytes:
     """Encode an error or notice; `now` in ns UTC."""
     values = {"reqId": req_id, "code": code, "message": escaped(message), "timeMs": now // 1_000_000}
     return encode(ERROR, version, values)
@@ -91,7 +91,7 @@ def report(to: Speaker, item: Report, now: int) -> bytes:
         case Charged(execution):
             return commission(to, execution)
         case Notice():
-            return error(to.version, item.order_id, item.code, item.text, now)
+            return error(to.version, item.order_id, item.code, item.text, now=now)
 
 
 def completed_order(to: Speaker, ticket: Ticket) -> bytes:
@@ -148,6 +148,7 @@ def position(to: Speaker, instrument: InstrumentId, quantity: int, average_cost:
     values = to.contracts.fields[instrument] | {
         "account": to.account, "position": quantity, "averageCost": average_cost,
     }  # fmt: skip
+    values["exchange"] = values["primaryExchange"] or "SMART"
     return encode(POSITION, to.version, values)
 
 

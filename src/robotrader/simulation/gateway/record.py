@@ -65,16 +65,10 @@ class Placement(Struct, frozen=True, kw_only=True, tag="place", tag_field="kind"
 
 
 class Cancellation(Struct, frozen=True, kw_only=True, tag="cancel", tag_field="kind"):
-    """One cancelOrder as it was received."""
+    """One cancelOrder as it was received; no order id: a global cancel."""
 
     client_id: int
-    order_id: int
-
-
-class GlobalCancellation(Struct, frozen=True, kw_only=True, tag="cancel_all", tag_field="kind"):
-    """One reqGlobalCancel."""
-
-    client_id: int
+    order_id: int | None
 
 
 class Advance(Struct, frozen=True, kw_only=True, tag="advance", tag_field="kind"):
@@ -102,7 +96,7 @@ class Execution(Struct, frozen=True, kw_only=True, tag="execution", tag_field="k
     average: Decimal
 
 
-Input = Placement | Cancellation | GlobalCancellation | Advance
+Input = Placement | Cancellation | Advance
 Line = Header | Input | Execution
 
 _ENCODER = msgspec.json.Encoder()

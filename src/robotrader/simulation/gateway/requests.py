@@ -10,7 +10,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from robotrader.simulation.gateway.layout import names
-from robotrader.simulation.gateway.wire import UNSET_DOUBLE, UNSET_INTEGER, Fields, Malformed
+from robotrader.simulation.gateway.wire import UNSET_DOUBLE, UNSET_INTEGER, Fields
 
 
 class Refused(Exception):
@@ -40,51 +40,28 @@ class Request(Struct, frozen=True, kw_only=True):
     req_id: int = -1
 
 
+class Simple(Request, frozen=True, kw_only=True):
+    """A message that holds no more than an id, if that; `what` as in `_SIMPLE`."""
+
+    what: str
+
+
 class StartApi(Request, frozen=True, kw_only=True):
     """71: the client says who it is."""
 
     client_id: int
 
 
-class CurrentTime(Request, frozen=True):
-    """49: the time; in lock-step also the clock."""
-
-
-class ManagedAccounts(Request, frozen=True):
-    """17: the accounts of this login."""
-
-
-class NextId(Request, frozen=True):
-    """8: the next order id of this client."""
-
-
 class AccountUpdates(Request, frozen=True, kw_only=True):
     """6: account values and portfolio, once and on change."""
 
     subscribe: bool
-    account: str
-
-
-class AccountUpdatesMulti(Request, frozen=True, kw_only=True):
-    """76: account values under a request id."""
-
-    account: str
 
 
 class AccountSummary(Request, frozen=True, kw_only=True):
     """62: chosen account values."""
 
     tags: tuple[str, ...]
-
-
-class Positions(Request, frozen=True):
-    """61: positions, once and on change."""
-
-
-class Cancel(Request, frozen=True, kw_only=True):
-    """2, 25, 63, 64, 77: end a subscription."""
-
-    what: str
 
 
 class ContractDetails(Request, frozen=True, kw_only=True):
@@ -138,24 +115,6 @@ class PlaceOrder(Request, frozen=True, kw_only=True):
     unsupported: tuple[str, ...] = ()
 
 
-class CancelOrder(Request, frozen=True):
-    """4: cancel an order (`req_id` is the order id)."""
-
-
-class GlobalCancel(Request, frozen=True):
-    """58: cancel every open order of the account."""
-
-
-class OpenOrders(Request, frozen=True, kw_only=True):
-    """5 own, 15 auto-bind, 16 all."""
-
-    scope: str
-
-
-class CompletedOrders(Request, frozen=True):
-    """99: orders that came to their end."""
-
-
 class Executions(Request, frozen=True, kw_only=True):
     """7: executions that pass the filter; empty fields pass everything."""
 
@@ -179,8 +138,11 @@ _ORDER_TAIL = "algoId whatIf miscOptions solicited randomSize randomPrice condit
 _ORDER_ADJUSTED = """adjustedType triggerPrice limitOffset adjustedStop adjustedStopLimit adjustedTrailing
 adjustedUnit extOperator softName softValue cashQty"""
 
-_NOT_HERE = """ocaGroup parentId hidden discretionary goodAfterTime goodTillDate faGroup model allOrNone minQty
-percentOffset trailPercent scaleInit scaleSubs hedgeType dnContract algoStrategy whatIf conditions cashQty""".split()
+_NOT_HERE = (
+    "ocaGroup", "parentId", "hidden", "discretionary", "goodAfterTime", "goodTillDate", "faGroup", "model", "allOrNone",
+    "minQty", "percentOffset", "trailPercent", "scaleInit", "scaleSubs", "hedgeType", "dnContract", "algoStrategy",
+    "whatIf", "conditions", "cashQty",
+)  # fmt: skip
 _ZERO = frozenset({"", "0", "0.0", "false", UNSET_DOUBLE, UNSET_INTEGER, "1.7976931348623157e+308"})
 
 
@@ -241,10 +203,10 @@ def _order_extras(fields: Fields, version: int) -> dict[str, str]:
     return found
 
 
-def _cancel_order(fields: Fields, version: int) -> CancelOrder:
+def _cancel_order(fields: Fields, version: int) -> Simple:
     if version < 192:
         fields.skip()
-    return CancelOrder(req_id=fields.required())
+    return Simple(what="cancel order", req_id=fields.required())
 
 
 def _history(fields: Fields, _version: int) -> History:
@@ -286,12 +248,7 @@ def _start(fields: Fields, _version: int) -> StartApi:
 
 def _account_updates(fields: Fields, _version: int) -> AccountUpdates:
     fields.skip()
-    return AccountUpdates(subscribe=fields.flag(), account=fields.text())
-
-
-def _account_updates_multi(fields: Fields, _version: int) -> AccountUpdatesMulti:
-    fields.skip()
-    return AccountUpdatesMulti(req_id=fields.required(), account=fields.text())
+    return AccountUpdates(subscribe=fields.flag())
 
 
 def _account_summary(fields: Fields, _version: int) -> AccountSummary:
@@ -311,27 +268,28 @@ def _market_data_type(fields: Fields, _version: int) -> MarketDataType:
     return MarketDataType(kind=fields.required())
 
 
-def _cancel(what: str, *, has_id: bool = True) -> "Decoder":
-    def decode(fields: Fields, _version: int) -> Cancel:
-        fields.skip()
-        return Cancel(what=what, req_id=fields.required() if has_id else -1)
+def _simple(what: str, *, with_id: bool) -> "Decoder":
+    def decode_simple(fields: Fields, _version: int) -> Simple:
+        if with_id:
+            fields.skip()
+        return Simple(what=what, req_id=fields.required() if with_id else -1)
 
-    return decode
-
-
-def _plain(request: Request) -> "Decoder":
-    return lambda _fields, _version: request
+    return decode_simple
 
 
 Decoder = Callable[[Fields, int], Request]
+_SIMPLE = {
+    "5": "own open orders", "8": "next id", "15": "bind orders", "16": "all open orders", "17": "accounts",
+    "49": "time", "58": "cancel all", "61": "positions", "64": "end positions", "99": "completed orders",
+}  # fmt: skip
+_SIMPLE_WITH_ID = {
+    "2": "end quotes", "25": "end history", "63": "end summary", "76": "account values", "77": "end account values",
+}  # fmt: skip
 _DECODERS: dict[str, Decoder] = {
-    "1": _market_data, "2": _cancel("market data"), "3": _place_order, "4": _cancel_order,
-    "5": _plain(OpenOrders(scope="own")), "6": _account_updates, "7": _executions, "8": _plain(NextId()),
-    "9": _contract_details, "15": _plain(OpenOrders(scope="auto")), "16": _plain(OpenOrders(scope="all")),
-    "17": _plain(ManagedAccounts()), "20": _history, "25": _cancel("history"), "49": _plain(CurrentTime()),
-    "58": _plain(GlobalCancel()), "59": _market_data_type, "61": _plain(Positions()), "62": _account_summary,
-    "63": _cancel("account summary"), "64": _cancel("positions", has_id=False), "71": _start,
-    "76": _account_updates_multi, "77": _cancel("account updates"), "99": _plain(CompletedOrders()),
+    "1": _market_data, "3": _place_order, "4": _cancel_order, "6": _account_updates, "7": _executions,
+    "9": _contract_details, "20": _history, "59": _market_data_type, "62": _account_summary, "71": _start,
+    **{number: _simple(what, with_id=False) for number, what in _SIMPLE.items()},
+    **{number: _simple(what, with_id=True) for number, what in _SIMPLE_WITH_ID.items()},
 }  # fmt: skip
 
 
@@ -340,10 +298,12 @@ def decode(fields: list[str], version: int) -> Request:
 
     Raises
     ------
+    Refused
+        No message has this id.
     Malformed
-        No message has this id, or its fields do not read as they should.
+        Its fields do not read as they should.
     """
     decoder = _DECODERS.get(fields[0] if fields else "")
     if decoder is None:
-        raise Malformed(f"unknown message id {fields[0][:20] if fields else ''!r}")
+        raise Refused(321, f"Error validating request: cause - Unknown message id {fields[0][:20] if fields else ''!r}")
     return decoder(Fields(fields[1:]), version)

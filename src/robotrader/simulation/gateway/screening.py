@@ -1,8 +1,9 @@
 """What the gateway refuses before an order reaches the venue, with IBKR's codes."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
-from robotrader.model import BadTick, Instrument, OrderType, Side, TimeInForce
+from robotrader.model import BadTick, Instrument, InstrumentId, OrderType, Side, TimeInForce
 from robotrader.simulation.gateway.account import Account
 from robotrader.simulation.gateway.requests import PlaceOrder, Refused
 from robotrader.simulation.venue import VenueOrder
@@ -75,7 +76,7 @@ def _price(price: Decimal | None, instrument: Instrument) -> Decimal:
         raise Refused(110, error.message) from error
 
 
-def margin(order: VenueOrder, account: Account, prices: dict[str, float], ratio: Decimal | None) -> None:
+def margin(order: VenueOrder, account: Account, prices: Mapping[InstrumentId, float], ratio: Decimal | None) -> None:
     """Refuse an order that would need more initial margin than there is equity.
 
     Raises
@@ -93,4 +94,5 @@ def margin(order: VenueOrder, account: Account, prices: dict[str, float], ratio:
     more = (abs(after) - abs(held)) * Decimal(repr(price))
     required, equity = (account.gross(prices) + more) * ratio, account.equity(prices)
     if more > 0 and required > equity:
-        raise Refused(201, f"Order rejected - reason:Insufficient funds: initial margin {required:.2f}, equity {equity:.2f}")
+        text = f"Order rejected - reason:Insufficient funds: initial margin {required:.2f}, equity {equity:.2f}"
+        raise Refused(201, text)

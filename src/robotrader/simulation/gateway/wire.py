@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from robotrader.model import NANOS_PER_SECOND
@@ -25,6 +26,8 @@ ZONE = ZoneInfo(ZONE_NAME)
 UNSET_DOUBLE = "1.7976931348623157E308"
 UNSET_INTEGER = "2147483647"
 _UNSET = frozenset({"", UNSET_DOUBLE, "1.7976931348623157e+308", UNSET_INTEGER, "9223372036854775807"})
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_DIGITS = 15
 _VERSIONS = re.compile(r"v(\d{1,6})(?:\.\.(\d{1,6}))?(?: .*)?", re.DOTALL)
 
 
@@ -68,9 +71,16 @@ def nanos(moment: datetime) -> int:
     return int(moment.timestamp()) * NANOS_PER_SECOND
 
 
+@lru_cache(4096)  # a session's times are asked for again and again
 def stamp(ts: int, version: int) -> str:
     """Return a time as text: with its zone from version 174, exchange time with two spaces below."""
     return local(ts).strftime(f"%Y%m%d %H:%M:%S {ZONE_NAME}" if version >= 174 else "%Y%m%d  %H:%M:%S")
+
+
+@lru_cache(4096)
+def day(ts: int) -> str:
+    """Return the exchange day of a time, `20260413`."""
+    return local(ts).strftime("%Y%m%d")
 
 
 def frame(body: str) -> bytes:
@@ -174,22 +184,16 @@ class Fields:
 
     def skip(self, count: int = 1) -> None:
         """Leave out fields that do not matter here."""
-        for _ in range(count):
-            self.text()
-
-    def rest(self) -> list[str]:
-        """Return the fields not read yet."""
-        return self._fields[self._at :]
+        self._at += count
 
     def integer(self) -> int | None:
         """Return the next field as a whole number."""
         found = self.text()
         if found in _UNSET:
             return None
-        try:
-            return int(found)
-        except ValueError:
-            raise Malformed(f"field {self._at}: expected a whole number, found {found[:40]!r}") from None
+        if not _INTEGER.fullmatch(found):
+            raise Malformed(f"field {self._at}: expected a whole number, found {found[:40]!r}")
+        return int(found)
 
     def required(self) -> int:
         """Return the next field as a whole number that must be there."""
@@ -211,6 +215,6 @@ class Fields:
             value = Decimal(found)
         except InvalidOperation:
             raise Malformed(f"field {self._at}: expected a number, found {found[:40]!r}") from None
-        if not value.is_finite():
-            raise Malformed(f"field {self._at}: expected a finite number, found {found[:40]!r}")
+        if not value.is_finite() or abs(value.adjusted()) > _DIGITS:
+            raise Malformed(f"field {self._at}: no quantity or price is {found[:40]!r}")
         return value

@@ -23,7 +23,8 @@ MAX_REASON = 200
 async def overview() -> str:
     """Show the overview, complete as it is sent."""
     panels = await web().live.panels()
-    return await render_template("overview.html", page=panels.page, asks=[_ask(a) for a in (Action.HALT, Action.REDUCE)])
+    asks = [_ask(action) for action in (Action.HALT, Action.REDUCE)]
+    return await render_template("overview.html", page=panels.page, asks=asks)
 
 
 @blueprint.get("/events")
@@ -31,6 +32,8 @@ async def events() -> Response:
     """Stream changed panels; a reader says what it has seen by `Last-Event-ID`, or by `after` at first."""
     if web().live.full:
         raise TooManyRequests("Too many live pages are open: close one, this page does not move until then.")
+    if request.method == "HEAD":  # the page asks why its stream was refused
+        return Response("", content_type="text/event-stream")
     seen = request.headers.get("Last-Event-ID", request.args.get("after", ""))
     sessions, session_id = web().sessions, g.session_id
     stream: AsyncIterator[bytes] = web().live.stream(
@@ -55,7 +58,7 @@ async def redeem() -> AnyResponse:
     code = (await request.form).get("code", "").strip()
     if not code or not redeem_login_code(web().state_dir, code, now=web().now):
         web().logins.fail()
-        raise Forbidden("This link was used, has expired or is not the latest. `robotrader dashboard` prints a new one.")
+        raise Forbidden("This link was used or has expired. `robotrader dashboard` prints a new one.")
     if g.session_id is not None:
         web().sessions.close(g.session_id)
     response = redirect("/", 303)

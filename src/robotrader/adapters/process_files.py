@@ -1,0 +1,75 @@
+"""What the processes of one state folder tell each other by files: pid, port, and who may write."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from robotrader.model import ConfigError
+
+FOLDER = "run"
+
+
+@contextmanager
+def single_writer(state: Path) -> Iterator[None]:
+    """Hold the trader's lock of a state folder, and its pid file, for as long as the block runs.
+
+    Raises
+    ------
+    ConfigError
+        Another trader holds it.
+    """
+    folder = state / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    pid_file = folder / "trader.pid"
+    with (folder / "trader.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"a trader (pid {live_pid(pid_file)}) already runs on {state}: stop it first") from None
+        _write(pid_file, str(os.getpid()))
+        try:
+            yield
+        finally:
+            pid_file.unlink(missing_ok=True)
+
+
+def trader_pid(state: Path) -> int | None:
+    """Return the pid of the live trader of a state folder, None when there is none."""
+    return live_pid(state / FOLDER / "trader.pid")
+
+
+def live_pid(path: Path) -> int | None:
+    """Return the pid that a file names if that process lives."""
+    try:
+        pid = int(path.read_text(encoding="ascii"))
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return None
+    return pid
+
+
+def write_port(state: Path, name: str, port: int) -> None:
+    """Tell where a process of this state folder listens."""
+    (state / FOLDER).mkdir(parents=True, exist_ok=True)
+    _write(state / FOLDER / f"{name}.port", str(port))
+
+
+def read_port(state: Path, name: str) -> int | None:
+    """Return where that process listens, None when it did not say (yet)."""
+    try:
+        return int((state / FOLDER / f"{name}.port").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def forget_port(state: Path, name: str) -> None:
+    """Remove what `write_port` wrote."""
+    (state / FOLDER / f"{name}.port").unlink(missing_ok=True)
+
+
+def _write(path: Path, text: str) -> None:
+    scratch = path.with_suffix(".new")  # a reader sees the whole text or none
+    scratch.write_text(text, encoding="ascii")
+    scratch.replace(path)

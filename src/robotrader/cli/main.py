@@ -1,0 +1,39 @@
+"""The `robotrader` command."""
+
+from typing import Annotated
+
+import typer
+
+from robotrader import __version__
+from robotrader.cli import control, data, db, demo, doctor, process, read, settings, simulate
+
+app = typer.Typer(
+    name="robotrader",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Research, run and operate systematic trading strategies on Interactive Brokers.",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"robotrader {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    pass
+
+
+for module in (demo, simulate, process, read, control, db, data, settings, doctor):
+    module.register(app)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,144 @@
+"""Backtests, and their comparison with a live trader over the wire."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from robotrader.cli.command import FAILED, OK, Answer, Call, command, facts, iso
+from robotrader.cli.options import Data, Parameters, Strategy, parse_parameters
+from robotrader.model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from robotrader.adapters.parquet.datasets import Loaded
+    from robotrader.research.backtest import BacktestResult
+
+Resize = Annotated[str | None, typer.Option(help="on_change or every_bar; default: the strategy's own.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    command(app, "backtest")(backtest)
+    command(app, "parity")(parity)
+
+
+def backtest(
+    call: Call,
+    strategy: Strategy,
+    *,
+    data: Data,
+    p: Parameters = None,
+    symbol: Annotated[str | None, typer.Option(help="Take this symbol only.")] = None,
+    start: Annotated[str | None, typer.Option(help="First session, ISO date.")] = None,
+    end: Annotated[str | None, typer.Option(help="Last session, ISO date.")] = None,
+    cash: Annotated[str, typer.Option(help="Capital.")] = "1000000",
+    sizer: Annotated[str, typer.Option(help="fixed:N, notional:X, percent:R, all_in or atr:R.")] = "fixed:100",
+    resize: Resize = None,
+    commission: Annotated[str, typer.Option(help="ibkr_fixed, ibkr_tiered, bps:X or none.")] = "ibkr_fixed",
+    slippage: Annotated[str, typer.Option(help="Half spread, bps:X or none.")] = "bps:1",
+    fill: Annotated[str, typer.Option(help="next_open, this_close or next_close.")] = "next_open",
+    limits: Annotated[str, typer.Option(help="Limit profile: research, paper or live.")] = "research",
+    engine: Annotated[str, typer.Option(help="auto or event; the fast path comes later.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="Folder for run.json and Parquet files.")] = None,
+) -> Answer:
+    """Run one backtest over recorded bars, with the trader that also trades live."""
+    from robotrader import bootstrap
+    from robotrader.research.report import summary, write_run
+
+    if engine not in {"auto", "event"}:
+        raise ConfigError(f"engine must be auto or event (the fast path comes later); found {engine!r}")
+    if fill not in {"next_open", "this_close", "next_close"}:
+        raise ConfigError(f"fill must be next_open, this_close or next_close; found {fill!r}")
+    loaded = bootstrap.load_data(data, symbol=symbol, start=start, end=end, state=call.state)
+    _say_quarantined(call, loaded)
+    configured = _configured(strategy, loaded, parameters=p, cash=cash, sizer=sizer, resize=resize)
+    costs = bootstrap.Costs(commission=commission, half_spread_bps=_half_spread(slippage), fill=fill)
+    result = bootstrap.backtest(
+        [configured], loaded.panel, limits=limits, costs=costs, progress=call.progress(len(loaded.panel), "backtest")
+    )
+    payload = {**summary(configured, loaded.panel, result, data_hash=loaded.data_hash), "data_note": loaded.note}
+    if out is not None:
+        write_run(out, payload, loaded.panel, result)
+    return Answer(payload, _text(payload))
+
+
+def _say_quarantined(call: Call, loaded: "Loaded") -> None:
+    for bad in loaded.quarantined[:10]:
+        call.note(f"quarantined: {bad.source} row {bad.row}: {bad.rule}: {bad.detail}")
+    if len(loaded.quarantined) > 10:
+        call.note(f"quarantined: {len(loaded.quarantined)} rows in all")
+
+
+def _half_spread(text: str) -> Decimal:
+    if text == "none":
+        return Decimal(0)
+    kind, _, number = text.partition(":")
+    try:
+        value = Decimal(number)
+    except ArithmeticError:
+        value = Decimal("NaN")
+    if kind != "bps" or not value.is_finite() or value < 0:
+        raise ConfigError(f"slippage must be bps:X (half spread) or none; found {text!r}")
+    return value
+
+
+def _configured(
+    strategy: str, loaded: "Loaded", *, parameters: list[str] | None, cash: str, sizer: str, resize: str | None
+) -> Any:
+    from robotrader.model import Resize as Rule
+    from robotrader.model import StrategyConfig, StrategyId
+
+    if resize not in {None, *Rule}:
+        raise ConfigError(f"resize must be on_change or every_bar; found {resize!r}")
+    try:
+        capital = Decimal(cash)
+    except ArithmeticError:
+        capital = Decimal("NaN")
+    if not capital.is_finite() or capital <= 0:
+        raise ConfigError(f"cash must be a positive amount; found {cash!r}")
+    return StrategyConfig(
+        id=StrategyId(strategy.rpartition(":")[2] if ".py:" in strategy else strategy), source=strategy,
+        universe=loaded.panel.ids, capital=capital, sizer=sizer, parameters=parse_parameters(parameters),
+        resize=Rule(resize) if resize else None,
+    )  # fmt: skip
+
+
+_SHOWN = (
+    "bars", "orders", "fills", "round_trips", "denied", "final_equity", "total_return", "cagr", "sharpe", "sortino",
+    "max_drawdown", "volatility", "turnover", "commission", "slippage_cost", "limits", "seconds", "bars_per_second",
+    "data_note",
+)  # fmt: skip
+
+
+def _text(payload: dict[str, Any]) -> str:
+    return facts({name: payload[name] for name in _SHOWN if payload[name] != ""})
+
+
+async def parity(
+    call: Call,
+    strategy: Strategy,
+    *,
+    data: Data,
+    p: Parameters = None,
+    days: Annotated[int | None, typer.Option(help="Only the first N sessions.", min=1)] = None,
+) -> Answer:
+    """Compare the backtest with a live trader over the wire: decisions, orders and fills, one by one."""
+    from robotrader import bootstrap
+    from robotrader.cli.parity import compare, wire_run
+
+    loaded = bootstrap.load_data(data, state=call.state)
+    panel = loaded.panel.rows(0, days or len(loaded.panel))
+    configured = _configured(strategy, loaded, parameters=p, cash="1000000", sizer="fixed:100", resize=None)
+    event: BacktestResult = bootstrap.backtest([configured], panel, limits="paper", keep_commands=True)
+    wire = await wire_run(configured, panel)
+    compared, differences = compare(event, wire)
+    payload = {
+        "bars": panel.bar_count, "orders": len(event.orders), "fills": len(event.fills),
+        "compared": {"event_wire": compared}, "differences": differences,
+        "orders_hash": event.orders_hash, "fills_hash": event.fills_hash,
+        "first_session": iso(int(panel.ts[0])), "last_session": iso(int(panel.ts[-1])),
+    }  # fmt: skip
+    same = not differences and sum(compared.values()) > 0
+    text = facts({**{f"compared {k}": v for k, v in compared.items()}, "differences": len(differences)})
+    return Answer(payload, "\n".join([text, *differences[:20]]), OK if same else FAILED)

@@ -1,0 +1,1 @@
+"""Watching a running system: logs now; metrics, health and alert rules build on them."""

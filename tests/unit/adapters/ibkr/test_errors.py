@@ -1,0 +1,49 @@
+"""Every code has one class, and what is not listed is unknown."""
+
+import pytest
+
+from robotrader.adapters.ibkr.errors import _CODES, ErrorClass, classify, request_failure
+from robotrader.model import BrokerUnavailable, DataError, DataGap, PacingLimit
+
+
+def test_no_code_has_two_classes() -> None:
+    codes = [code for codes in _CODES.values() for code in codes]
+    assert len(codes) == len(set(codes))
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (201, ErrorClass.REJECTED),
+        (202, ErrorClass.CANCELED),
+        (10147, ErrorClass.CANCEL_OUTCOME),
+        (104, ErrorClass.UNCHANGED),
+        (404, ErrorClass.HELD),
+        (399, ErrorClass.WARNING),
+        (10349, ErrorClass.WARNING),
+        (1100, ErrorClass.LINK_LOST),
+        (1102, ErrorClass.LINK_RESTORED),
+        (2104, ErrorClass.NOTICE),
+        (326, ErrorClass.SESSION),
+        (99999, ErrorClass.UNKNOWN),
+    ],
+)
+def test_classes_follow_what_a_code_tells_of_an_order(code: int, kind: ErrorClass) -> None:
+    assert classify(code) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "kind"),
+    [
+        (162, "HMDS query returned no data: GOOG@SMART Trades", DataGap),
+        (162, "Historical Market Data Service error message:Historical data request pacing violation", PacingLimit),
+        (100, "Max rate of messages per second has been exceeded: max=50 rec=51", PacingLimit),
+        (200, "No security definition has been found for the request", DataError),
+        (366, "No historical data query found for ticker id", BrokerUnavailable),
+    ],
+)
+def test_a_refused_request_is_named_by_what_to_do(code: int, text: str, kind: type[Exception]) -> None:
+    error = request_failure(code, text)
+    assert type(error) is kind
+    assert str(code) in error.message
+    assert text in error.message

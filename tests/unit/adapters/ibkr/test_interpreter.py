@@ -1,0 +1,247 @@
+"""From messages to events: what the broker says of an order, whatever comes twice, late, or in another order."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robotrader.adapters.ibkr.interpreter import Interpreter
+from robotrader.model import (
+    AnyEvent,
+    CommissionReported,
+    DataError,
+    OrderAccepted,
+    OrderCanceled,
+    OrderFilled,
+    OrderId,
+    OrderPendingCancel,
+    OrderRejected,
+    OrderSuspended,
+    OrderUnresolved,
+    Side,
+    TradingHalted,
+)
+from robotrader.ports import BrokerMessage
+from tests.unit.adapters.ibkr.messages import (
+    AAPL,
+    CLIENT,
+    NOW,
+    SPY,
+    commission,
+    completed_order,
+    error,
+    execution,
+    message,
+    open_order,
+    order,
+    order_status,
+)
+
+
+class Reader:
+    """An interpreter that was just told of order RT-A, id 1."""
+
+    def __init__(self, *, seen: bool = False) -> None:
+        self.interpreter = Interpreter({AAPL.id: AAPL, SPY.id: SPY})
+        self.interpreter.know(order(), 1, client_id=CLIENT, seen=seen)
+
+    def read(self, *messages: BrokerMessage) -> list[AnyEvent]:
+        return [e for m in messages for e in self.interpreter.events(m, client_id=CLIENT)]
+
+
+def kinds(events: Sequence[AnyEvent]) -> list[type]:
+    return [type(e) for e in events]
+
+
+@pytest.mark.parametrize("status", ["PreSubmitted", "Submitted"])
+def test_a_working_order_is_accepted_once_for_each_perm_id(status: str) -> None:
+    found = Reader().read(open_order(status), order_status(status), order_status(status))
+    assert {e.source_id for e in found} == {"RT-A/900"}
+    assert found[0] == OrderAccepted(ts_event=NOW, ts_init=NOW, order_id=OrderId("RT-A"), perm_id=900)
+
+
+def test_a_perm_id_of_zero_is_not_yet_one() -> None:
+    assert Reader().read(open_order("PreSubmitted", permId=0)) == []
+
+
+def test_pending_states_and_filled_decide_nothing() -> None:
+    silent = ["PendingSubmit", "ApiPending", "Filled"]
+    assert Reader().read(*map(order_status, silent), *map(open_order, silent)) == []
+
+
+def test_every_word_of_a_cancel_is_the_same_event() -> None:
+    reader = Reader()
+    told = reader.read(
+        order_status("Cancelled"), error(202, "Order Canceled - reason:"), open_order("ApiCancelled"),
+        completed_order("Cancelled"), order_status("Inactive"),
+    )  # fmt: skip
+    assert kinds(told) == [OrderCanceled] * 5
+    assert len(set(map(repr, told))) == 1
+
+
+def test_a_cancel_reads_the_same_after_a_restart() -> None:
+    [live], [later] = Reader().read(order_status("Cancelled")), Reader(seen=True).read(completed_order("Cancelled"))
+    assert live == later
+
+
+def test_error_202_alone_cancels_with_its_reason() -> None:
+    [event] = Reader().read(error(202, "Order Canceled - reason:price is far from the market"))
+    assert isinstance(event, OrderCanceled)
+    assert event.reason == "Order Canceled - reason:price is far from the market"
+
+
+def test_a_cancel_under_way_is_told() -> None:
+    assert kinds(Reader().read(order_status("PendingCancel"))) == [OrderPendingCancel]
+
+
+def test_inactive_may_come_back_while_open_but_not_when_completed() -> None:
+    assert kinds(Reader().read(order_status("Inactive"), order_status("Submitted"))) == [OrderSuspended, OrderAccepted]
+    assert kinds(Reader().read(completed_order("Inactive"))) == [OrderCanceled]
+
+
+def test_shares_that_must_be_located_hold_the_order() -> None:
+    found = Reader().read(order_status("PreSubmitted", whyHeld="locate"), error(404, "Shares are being located"))
+    assert kinds(found) == [OrderAccepted, OrderSuspended, OrderSuspended]
+
+
+def test_a_stop_that_waits_for_its_trigger_is_accepted() -> None:
+    assert kinds(Reader().read(order_status("PreSubmitted", whyHeld="trigger"))) == [OrderAccepted]
+
+
+def test_a_completed_fill_says_nothing_its_executions_do() -> None:
+    assert Reader().read(completed_order("Filled")) == []
+
+
+@pytest.mark.parametrize("code", [103, 110, 201, 321, 10243])
+def test_a_refusal_is_final_only_if_the_broker_never_showed_the_order(code: int) -> None:
+    [refused] = Reader().read(error(code, "why"))
+    assert refused == OrderRejected(ts_event=NOW, ts_init=NOW, order_id=OrderId("RT-A"), code=code, reason="why")
+    for before in (open_order("PendingSubmit"), order_status("Submitted"), execution()):
+        assert kinds(Reader().read(before, error(code)))[-1] is OrderUnresolved
+    assert kinds(Reader(seen=True).read(error(code))) == [OrderUnresolved]  # recovered: it may have been accepted
+
+
+def test_a_rejected_order_stays_rejected() -> None:
+    found = Reader().read(error(201), order_status("Inactive"), error(201), error(99999))
+    assert kinds(found) == [OrderRejected] * 4
+
+
+@pytest.mark.parametrize("code", [135, 136, 161, 10147, 10148, 10149, 104, 2102, 399, 2109, 2161, 10349])
+def test_cancel_outcomes_and_warnings_change_nothing(code: int) -> None:
+    assert Reader().read(error(code)) == []
+
+
+@pytest.mark.parametrize("code", [99999, 100, 354, 1100])
+def test_any_other_code_on_an_order_leaves_its_outcome_unknown(code: int) -> None:
+    [event] = Reader().read(error(code, "why"))
+    assert isinstance(event, OrderUnresolved)
+    assert event.reason == f"{code}: why"
+
+
+def test_an_execution_is_a_fill_of_the_order_that_it_names() -> None:
+    [event] = Reader().read(execution())
+    assert isinstance(event, OrderFilled)
+    fill = event.fill
+    assert (fill.exec_id, fill.revision, event.source_id) == (
+        "0000e0d5.69dd7411.01", 1, "0000e0d5.69dd7411.01.01",
+    )  # fmt: skip
+    assert (fill.order_id, fill.strategy, fill.instrument) == ("RT-A", "sma", AAPL.id)
+    assert (fill.side, fill.quantity, fill.price) == (Side.BUY, 100, Decimal("187.33"))
+    assert event.ts_event == fill.ts_event == 1_776_087_000_000_000_000  # 13:30 UTC
+    assert event.ts_init == NOW
+
+
+def test_a_correction_is_the_same_execution_in_a_higher_revision() -> None:
+    corrected = execution(execId="0000e0d5.69dd7411.01.02", shares=60.0)
+    bust = execution(execId="0000e0d5.69dd7411.01.03", shares=0.0)
+    fills = [e.fill for e in Reader().read(execution(), corrected, bust) if isinstance(e, OrderFilled)]
+    assert len({f.exec_id for f in fills}) == 1
+    assert [(f.revision, f.quantity) for f in fills] == [(1, 100), (2, 60), (3, 0)]
+
+
+def test_identity_is_order_ref_then_perm_id_then_the_own_order_id() -> None:
+    reader = Reader()
+    reader.interpreter.know(order("RT-B"), 2, client_id=CLIENT, seen=False)
+
+    def owner(**fields: object) -> str | None:
+        found = reader.read(execution(**fields))
+        return found[0].fill.order_id if found and isinstance(found[0], OrderFilled) else None
+
+    assert owner(orderRef="RT-B", orderId=1, permId=1) == "RT-B"  # not the order that had this id in another session
+    assert owner(orderRef="RT-X", orderId=1, permId=2) is None
+    assert owner(orderRef="", orderId=2, permId=3) == "RT-B"
+    assert owner(orderRef="", orderId=1, permId=3) == "RT-B"
+    assert owner(orderRef="", orderId=2, permId=4, clientId=99) is None
+
+
+def test_foreign_orders_give_no_events() -> None:
+    foreign = {"orderRef": "mine", "clientId": 3, "permId": 5}
+    status = order_status("Submitted", clientId=3, permId=5)
+    found = Reader().read(
+        open_order("Submitted", **foreign), status, completed_order("Cancelled", **foreign), execution(**foreign),
+        commission(), error(201, order_id=2),
+    )  # fmt: skip
+    assert found == []
+
+
+def test_a_commission_is_exact_and_waits_for_its_execution() -> None:
+    first, then = Reader(), Reader()
+    in_order, early = first.read(execution(), commission()), then.read(commission(), execution())
+    assert in_order == early
+    cost = in_order[1]
+    assert isinstance(cost, CommissionReported)
+    assert (cost.commission.amount, cost.source_id) == (Decimal("1.003500"), "0000e0d5.69dd7411.01.01")
+
+
+def test_an_unset_commission_is_none() -> None:
+    assert kinds(Reader().read(execution(), commission(commission=None))) == [OrderFilled]
+
+
+def test_a_lost_message_halts() -> None:
+    [event] = Reader().read(message("lostMessage", text="Error handling fields", cause="ValueError('x')"))
+    assert isinstance(event, TradingHalted)
+    assert "ValueError" in event.reason
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        message("nonsense"),
+        message("orderStatus"),
+        order_status("Cancelled?"),
+        execution(execId="no-revision"),
+        execution(shares=1.5),
+        execution(shares=None),
+        execution(price=None),
+        execution(price=-1.0),
+        execution(side="SLD"),
+        execution(symbol="MSFT"),
+        execution(time="2026-04-13T13:30:00"),
+        commission(execId="x"),
+        error("201"),  # type: ignore[arg-type]
+    ],
+    ids=repr,
+)
+def test_what_cannot_be_understood_is_no_event(unreadable: BrokerMessage) -> None:
+    if unreadable.name == "error":
+        assert kinds(Reader().read(unreadable)) == [OrderUnresolved]
+        return
+    with pytest.raises(DataError):
+        Reader().read(unreadable)
+
+
+LIFE = (
+    open_order("PreSubmitted"), order_status("Submitted"), execution(shares=40.0), commission(),
+    execution(execId="0000e0d5.69dd7411.02.01", shares=60.0), order_status("Cancelled"), error(202),
+    completed_order("Cancelled"),
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(LIFE), max_size=20))
+def test_any_message_twice_is_the_same_news(messages: list[BrokerMessage]) -> None:
+    """Whatever order, loss and repetition: one key never carries two contents."""
+    told: dict[tuple[type, str | None], AnyEvent] = {}
+    for event in Reader().read(*messages, *messages):
+        assert told.setdefault((type(event), event.source_id), event) == event
