@@ -34,9 +34,7 @@ def main() -> int:
         return 1
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(
-            viewport={"width": options.width, "height": options.height}, color_scheme=options.theme
-        )
+        page = browser.new_page(viewport={"width": options.width, "height": options.height}, color_scheme=options.theme)
         page.goto(options.url)
         if "/login#" in options.url:
             page.wait_for_url("**/")

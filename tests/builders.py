@@ -132,7 +132,9 @@ def filled(
     return OrderFilled(ts_event=ts, ts_init=ts, fill=fill)
 
 
-def commission(exec_id: str = "0001", amount: str = "1.000000", *, revision: int = 1, ts: int = T0 + 3) -> CommissionReported:
+def commission(
+    exec_id: str = "0001", amount: str = "1.000000", *, revision: int = 1, ts: int = T0 + 3
+) -> CommissionReported:
     """Make the cost of an execution."""
     cost = Commission(exec_id=exec_id, revision=revision, amount=Decimal(amount))
     return CommissionReported(ts_event=ts, ts_init=ts, commission=cost)

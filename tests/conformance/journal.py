@@ -1,15 +1,16 @@
 """What every journal keeps to: one check a promise, each on a fresh storage.
 
-A test module of an adapter parametrizes over `CHECKS` (or calls `check_journal`) with its own `Storage`.
+A test module of an adapter parametrizes over `CHECKS` and hands `check_journal` its own `Storage`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from decimal import Decimal
+from typing import Any, Protocol
 
 import pytest
 
-from robotrader.model import Action, InvariantViolation, OrderId, decode_event
+from robotrader.model import Action, InvariantViolation, OrderSending, Position, decode_event
 from robotrader.ports import BrokerMessage, Journal, RequestRow
 from tests import builders as make
 
@@ -36,7 +37,11 @@ async def _opened(storage: Storage, run_id: str = "run-1") -> Journal:
 async def keeps_order_and_content(storage: Storage) -> None:
     """Events, raw messages and commands come back as they went in, in order, with their cause."""
     journal = await _opened(storage)
-    bars, raw, submit = make.bars_closed(), BrokerMessage(name="openOrder", fields={"a": [1, "x"]}, ts_init=5), make.submit()
+    bars, raw, submit = (
+        make.bars_closed(),
+        BrokerMessage(name="openOrder", fields={"a": [1, "x"]}, ts_init=5),
+        make.submit(),
+    )
     async with journal.transaction() as tx:
         tx.raw(raw)
         cause = tx.event(bars)
@@ -94,12 +99,16 @@ async def a_failed_batch_leaves_nothing(storage: Storage) -> None:
     journal = await _opened(storage)
     async with journal.transaction() as tx:
         tx.event(make.bars_closed(0))
-    with pytest.raises(Interrupted):
+
+    async def interrupted() -> None:
         async with journal.transaction() as tx:
             tx.event(make.filled(make.order()))
             tx.raw(BrokerMessage(name="x", fields={}))
             tx.project_order(make.working(), 1)
             raise Interrupted
+
+    with pytest.raises(Interrupted):
+        await interrupted()
     assert [r.seq for r in await journal.rows()] == [1]
     async with journal.transaction() as tx:
         assert tx.event(make.filled(make.order())) == 2, "a key of the lost batch is free again"
@@ -109,15 +118,16 @@ async def a_failed_batch_leaves_nothing(storage: Storage) -> None:
 async def a_broken_batch_leaves_nothing(storage: Storage) -> None:
     """What the database refuses at the end of a batch undoes all of it: an order is submitted once only."""
     journal = await _opened(storage)
-    async with journal.transaction() as tx:
-        cause = tx.event(make.bars_closed(0))
-        assert cause is not None
-        tx.command(make.submit(), cause)
-    with pytest.raises(InvariantViolation):
+
+    async def submit_on(day: int) -> None:
         async with journal.transaction() as tx:
-            cause = tx.event(make.bars_closed(1))
+            cause = tx.event(make.bars_closed(day))
             assert cause is not None
             tx.command(make.submit(), cause)
+
+    await submit_on(0)
+    with pytest.raises(InvariantViolation):
+        await submit_on(1)
     assert [r.type for r in await journal.rows()] == ["BarsClosed", "Submit"]
     await journal.close()
 
@@ -210,10 +220,8 @@ async def a_request_is_open_until_it_is_copied(storage: Storage) -> None:
 
 async def a_position_has_an_owner(storage: Storage) -> None:
     """A position without a strategy is refused (I14)."""
-    from robotrader.model import Position
-
     journal = await _opened(storage)
-    orphan = Position(instrument=make.SPY.id, quantity=1, average_price=None, realized_pnl=make.Decimal(0))
+    orphan = Position(instrument=make.SPY.id, quantity=1, average_price=None, realized_pnl=Decimal(0))
     with pytest.raises(InvariantViolation, match="owner"):
         async with journal.transaction() as tx:
             tx.project_position(orphan, 1)
@@ -222,10 +230,8 @@ async def a_position_has_an_owner(storage: Storage) -> None:
 
 async def a_known_order_is_no_new_send(storage: Storage) -> None:
     """SENDING is recorded once an order, whatever broker id comes with it: nothing is ever sent twice."""
-    from robotrader.model import OrderSending
-
     journal = await _opened(storage)
-    order_id = OrderId(make.order().id)
+    order_id = make.order().id
     async with journal.transaction() as tx:
         sending = OrderSending(ts_event=1, ts_init=1, order_id=order_id, epoch=1, broker_order_id=5)
         again = OrderSending(ts_event=2, ts_init=2, order_id=order_id, epoch=1, broker_order_id=6)
@@ -234,7 +240,9 @@ async def a_known_order_is_no_new_send(storage: Storage) -> None:
     await journal.close()
 
 
-CHECKS: tuple[Callable[[Storage], Awaitable[None]], ...] = (
+Check = Callable[[Storage], Coroutine[Any, Any, None]]
+
+CHECKS: tuple[Check, ...] = (
     keeps_order_and_content,
     keeps_an_event_once,
     never_replaces_an_event,
@@ -252,11 +260,6 @@ CHECKS: tuple[Callable[[Storage], Awaitable[None]], ...] = (
 )
 
 
-def check_journal(make_storage: Callable[[], Storage]) -> None:
-    """Run the whole suite, each check on a storage of its own."""
-    for check in CHECKS:
-        asyncio.run(_run(check, make_storage()))
-
-
-async def _run(check: Callable[[Storage], Awaitable[None]], storage: Storage) -> None:
-    await check(storage)
+def check_journal(check: Check, storage: Storage) -> None:
+    """Run one check of the suite."""
+    asyncio.run(check(storage))

@@ -33,6 +33,8 @@ def session_table(start: str, end: str, market: str = MARKET) -> SessionTable:
         schedule = calendars.get_calendar(market).schedule(start, end)
     except (RuntimeError, ValueError, OverflowError) as error:
         raise ConfigError(f"no sessions of {market} from {start} to {end}: {error}") from error
+    if schedule.empty:  # its columns have no times then
+        return SessionTable(dates=(), opens=(), closes=())
     days = schedule.index.to_numpy().astype("datetime64[D]")
     return SessionTable(
         dates=tuple(np.datetime_as_string(days).tolist()),

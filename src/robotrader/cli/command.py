@@ -59,6 +59,7 @@ class Call:
     """The common options of one invocation."""
 
     state: Path
+    state_named: bool = True
     config: Path | None = None
     as_json: bool = False
     quiet: bool = False
@@ -146,8 +147,8 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Any]], Calla
 
 def _call(shared: Mapping[str, Any]) -> Call:
     return Call(
-        state=Path(shared["state"] or default_state()).absolute(), config=shared["config"], as_json=shared["as_json"],
-        quiet=shared["quiet"], verbose=shared["verbose"],
+        state=Path(shared["state"] or default_state()).absolute(), state_named=shared["state"] is not None,
+        config=shared["config"], as_json=shared["as_json"], quiet=shared["quiet"], verbose=shared["verbose"],
         color=not (shared["no_color"] or os.environ.get("NO_COLOR")),
     )  # fmt: skip
 

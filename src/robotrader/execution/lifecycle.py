@@ -78,7 +78,8 @@ TABLE: dict[OrderState, dict[Trigger, OrderState]] = {
                    _T.CANCEL_REQUEST: _S.PENDING_CANCEL, _T.HOLD: _S.SUSPENDED},
     _S.FILLED: dict.fromkeys((_T.ACK, _T.FILL, _T.CANCEL_REQUEST, _T.CANCEL, _T.REJECT, _T.EXPIRE, _T.HOLD), _S.FILLED),
     _S.DENIED: {},
-    **{state: dict.fromkeys((_T.ACK, _T.FILL, _T.CANCEL_REQUEST, _T.CANCEL, _T.REJECT, _T.EXPIRE, _T.HOLD), state)
+    **{state: dict.fromkeys((_T.ACK, _T.FILL, _T.CANCEL_REQUEST, _T.CANCEL, _T.REJECT, _T.EXPIRE, _T.HOLD, _T.VOID),
+                            state)
        for state in (_S.VOIDED, _S.CANCELED, _S.REJECTED, _S.EXPIRED)},
 }  # fmt: skip
 

@@ -154,8 +154,8 @@ class Ledger:
                     exec_id=fill.exec_id,
                 )
             return False
-        self._fills[fill.exec_id] = fill
         self.book(fill.strategy).trade(fill, self._instruments[fill.instrument].multiplier)
+        self._fills[fill.exec_id] = fill
         return True
 
     def charge(self, commission: Commission) -> bool:

@@ -25,7 +25,7 @@ def frame(status: views.Status, *, day: Cell, state_dir: Path) -> Frame:
         account=status.account or "",
         simulated="SIMULATOR" if status.simulated else "",
         broker=_broker_report(status),
-        clock=moment(status.clock),
+        clock=f"{moment(status.clock)} UTC" if status.clock else NOT_AVAILABLE,
         run=_run(status),
         state=state or NOT_AVAILABLE,
         meaning=MEANING[state] if state else "No trader has run on this journal yet. Start one: robotrader demo",

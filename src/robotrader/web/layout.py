@@ -11,7 +11,7 @@ PanelState = Literal["live", "empty", "stale"]
 
 
 class Cell(Struct, frozen=True):
-    """One text with its tone (`gain`, `loss`, `warn`, `bad`, `open`, `muted`, `none` for absent) and what hovering adds."""
+    """One text, what hovering adds, and its tone: `gain`, `loss`, `warn`, `bad`, `open`, `muted`, `none` for absent."""
 
     text: str
     tone: str = ""

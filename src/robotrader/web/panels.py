@@ -54,15 +54,19 @@ def account(view: views.Account, currency: str) -> Facts:
         title=f"Account, {currency}",
         state="live" if view.as_of else "empty",
         facts=(
-            _fact("equity", f"Equity, {currency}", _amount(view.equity), f"broker: {number(view.broker_equity, places=2)}"),
+            _fact("equity", f"Equity, {currency}", _amount(view.equity), _broker(view.broker_equity)),
             _fact("day", "Day change", _signed(view.day_pnl), _since(view)),
             _fact("unrealized", "Unrealized P&L", _signed(view.unrealized_pnl), "at the last prices"),
             _fact("realized", "Realized P&L", _signed(view.realized_pnl), "before commission"),
             _fact("commission", "Commission", _amount(view.commission), "since the first run"),
-            _fact("cash", f"Cash, {currency}", _amount(view.cash), f"broker: {number(view.broker_cash, places=2)}"),
+            _fact("cash", f"Cash, {currency}", _amount(view.cash), _broker(view.broker_cash)),
             _fact("gross", "Gross exposure", _amount(view.gross), f"net: {number(view.net, places=2, signed=True)}"),
         ),
     )
+
+
+def _broker(value: Decimal | None) -> str:
+    return f"broker: {number(value, places=2)}"
 
 
 def _since(view: views.Account) -> str:
@@ -113,31 +117,34 @@ def data(status: views.Status) -> Table:
         caption="Last bar of each instrument and its age on the trader's clock",
         state=_table_state(status.data, stale=bool(bad)),
         note=note if status.data else "No instrument is configured yet: a trader names them when it starts.",
-        columns=(Column("Instrument"), Column("Last bar (UTC)", "mono"), Column("Age", "num"), Column("State")),
+        columns=(Column("Instrument"), Column("Last bar (UTC)", "mono"), Column("Age")),
         rows=tuple(_data_row(age) for age in status.data),
     )
 
 
 def _data_row(age: views.DataAge) -> Row:
-    words = {"fresh": Cell("fresh", "gain"), "stale": Cell("stale", "warn"), "missing": Cell("no bar yet", "bad")}
-    return Row(age.instrument, (Cell(age.instrument), _time(age.last_bar), _text(age.age_s, duration(age.age_s)),
-                                words[age.state]))  # fmt: skip
+    old = duration(age.age_s)
+    words = {
+        "fresh": Cell(f"fresh, {old}", "gain"),
+        "stale": Cell(f"stale, {old}", "warn"),
+        "missing": Cell("no bar", "bad"),
+    }
+    return Row(age.instrument, (Cell(age.instrument), _time(age.last_bar), words[age.state]))
 
 
 def positions(rows: Sequence[views.Position], currency: str) -> Table:
     """Write out what is held, per strategy."""
     held = [row for row in rows if row.quantity]
     flat = len(rows) - len(held)
-    note = "Nothing is held. Positions appear with the first fill." if not held else f"values in {currency}"
+    note = f"prices, value and P&L in {currency}" if held else "Nothing is held. Positions appear with a first fill."
     return Table(
         title="Positions",
         caption="Positions of each strategy, valued at the last price",
         state=_table_state(held),
         note=f"{note} {flat} closed." if flat and not held else note,
         columns=(
-            Column("Instrument"), Column("Strategy"), Column("Quantity", "num"), Column("Average price", "num"),
-            Column("Last price", "num"), Column("Market value", "num"), Column("Unrealized P&L", "num"),
-            Column("Realized P&L", "num"),
+            Column("Instrument"), Column("Strategy"), Column("Quantity", "num"), Column("Average", "num"),
+            Column("Last", "num"), Column("Value", "num"), Column("Unrealized", "num"), Column("Realized", "num"),
         ),
         rows=tuple(_position_row(row) for row in held),
     )  # fmt: skip
@@ -224,7 +231,7 @@ def fills(rows: Sequence[views.Fill], currency: str) -> Table:
 
 
 def _fill_row(row: views.Fill) -> Row:
-    commission = Cell("not reported yet", "none") if row.commission is None else Cell(number(row.commission, places=2))
+    commission = Cell("not reported", "none") if row.commission is None else Cell(number(row.commission, places=2))
     return Row(
         row.exec_id,
         (
@@ -279,4 +286,3 @@ def _text(value: object | None, text: str) -> Cell:
 
 def _time(at: datetime | None) -> Cell:
     return Cell(NOT_AVAILABLE, "none") if at is None else Cell(moment(at))
-

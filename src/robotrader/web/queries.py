@@ -314,4 +314,3 @@ def _run_instruments(run: RunRow | None) -> tuple[Instrument, ...]:
 
 def _instruments(run: RunRow | None) -> tuple[InstrumentId, ...]:
     return tuple(i.id for i in _run_instruments(run))
-

@@ -117,14 +117,18 @@ class FakeReader:
     def orders(
         self, *, states: Sequence[OrderState] = (), limit: int = 100, after: int | None = None
     ) -> Sequence[OrderRow]:
-        rows = [o for o in self.order_rows if (not states or o.working.state in states) and (after is None or o.id < after)]
+        rows = [
+            o for o in self.order_rows if (not states or o.working.state in states) and (after is None or o.id < after)
+        ]
         return rows[:limit]
 
     def order(self, order_id: OrderId) -> OrderDetail | None:
         rows = [o for o in self.order_rows if o.working.order.id == order_id]
         return OrderDetail(order=rows[0], states=(), fills=(), decisions=()) if rows else None
 
-    def fills(self, *, order_id: OrderId | None = None, limit: int = 100, after: int | None = None) -> Sequence[FillRow]:
+    def fills(
+        self, *, order_id: OrderId | None = None, limit: int = 100, after: int | None = None
+    ) -> Sequence[FillRow]:
         return [f for f in self.fill_rows if after is None or f.id < after][:limit]
 
     def commissions(self, *, limit: int = 100) -> Sequence[Commission]:
@@ -214,11 +218,12 @@ def fill_row(row: OrderRow, *, commission: Decimal | None = Decimal("1.000000"))
 
 def mark(ts: int, equity: Decimal, *, strategy: StrategyId | None = None, seq: int = 1) -> MarkRow:
     """Make a mark whose parts add up."""
+    capital = Decimal(500_000 if strategy else 1_000_000)
+    unrealized, commission, held = Decimal("4941.000000"), Decimal("142.000000"), Decimal("492626.000000")
     return MarkRow(
-        seq=seq, ts=ts, strategy=strategy, cash=Decimal("312804.430000"), equity=equity,
-        realized_pnl=Decimal("41210.280000"), unrealized_pnl=equity - Decimal("1041210.280000") + Decimal("142.000000"),
-        commission=Decimal("142.000000"), gross=equity - Decimal("312804.430000"),
-        net=equity - Decimal("312804.430000"),
+        seq=seq, ts=ts, strategy=strategy, cash=equity - held, equity=equity,
+        realized_pnl=equity - capital - unrealized + commission, unrealized_pnl=unrealized, commission=commission,
+        gross=Decimal("570842.000000"), net=held,
     )  # fmt: skip
 
 
@@ -237,7 +242,7 @@ def seeded(seed: int = 7) -> FakeReader:
     total = journal.marks[-1].equity
     half = (total * Decimal("0.52")).quantize(Decimal("0.01"))
     journal.book_rows = [mark(CLOSE, half, strategy=SMA), mark(CLOSE, total - half, strategy=MOMENTUM)]
-    journal.broker = Account(id="DU1234567", cash=Decimal("312804.43"), net_liquidation=total)
+    journal.broker = Account(id="DU1234567", cash=journal.marks[-1].cash, net_liquidation=total)
     journal.reported = CLOSE
     journal.bar_times = {i.id: CLOSE for i in INSTRUMENTS}
     for number, (iid, quantity, average) in enumerate(

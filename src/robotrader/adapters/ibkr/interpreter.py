@@ -113,7 +113,7 @@ class Interpreter:
     # ------------------------------------------------------------------------------------------------------ orders
     def _owner(self, fields: Fields) -> Known | None:
         """Return the order that a message is about, and learn its permId."""
-        reference, perm_id = fields.get("orderRef"), fields.get("permId")
+        reference, perm_id = fields.get("orderRef"), fields["permId"]
         if reference:
             known = self._by_ref.get(reference)
         else:

@@ -299,8 +299,10 @@ def _replayed(facts: Facts, replay: Callable[[Sequence[JournalRow]], Replayed] |
         yield f"the journal cannot be replayed: {error}"
         return
     commands = sum(row.kind == "command" for row in facts.rows)
-    yield from [None] * max(commands - 1, 0)
-    yield None if result.identical else result.first_difference or "replay differs"
+    if result.identical:
+        yield from [None] * commands
+    else:
+        yield result.first_difference or "today's code decides otherwise"
     shown = {row["order_id"]: (row["state"], row["filled"]) for row in facts.table("orders")}
     for order_id in sorted({*shown, *result.orders}):
         working = result.orders.get(order_id)

@@ -1,7 +1,8 @@
 """Which record feeds which projection: pure functions from a record to rows.
 
-Orders and positions are not here: they are shown with the core's own values (`order_row`, `position_row`),
-so that nothing but the core ever decides an order's state.
+A row is the record's own fields under their own names, and what the table adds; a statement takes the
+fields it has columns for. Orders and positions are shown with the core's own values (`order_row`,
+`position_row`), so that nothing but the core ever decides an order's state.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,6 +10,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import Struct, structs
 
 from robotrader.model import (
     AccountReported,
@@ -21,7 +23,6 @@ from robotrader.model import (
     Deny,
     Hold,
     OrderFilled,
-    OrderId,
     PortfolioMarked,
     Position,
     PositionReported,
@@ -40,8 +41,6 @@ Rows = Iterator[tuple[str, Row]]
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
-_MARK = ("cash", "equity", "realized_pnl", "unrealized_pnl", "commission")
-
 
 def rows_of(record: AnyEvent | AnyCommand, seq: int) -> Rows:
     """Yield the projection rows of one journal row."""
@@ -51,47 +50,29 @@ def rows_of(record: AnyEvent | AnyCommand, seq: int) -> Rows:
 
 def bar_row(bar: Bar, event: BarsClosed, *, seq: int, version: int) -> Row:
     """Return a bar's row; `version` counts restatements from 1."""
-    return {
-        "seq": seq, "ts_init": event.ts_init, "instrument": bar.instrument, "spec": bar.spec,
-        "ts_event": bar.ts_event, "version": version, "warmup": event.warmup, "open": bar.open, "high": bar.high,
-        "low": bar.low, "close": bar.close, "volume": bar.volume,
-    }  # fmt: skip
+    return _row(bar, seq=seq, ts_init=event.ts_init, warmup=event.warmup, version=version)
 
 
 def order_row(working: WorkingOrder, average_price: Decimal | None, *, seq: int, ts: int) -> Row:
     """Return an order's row; `average_price` is the mean of its fills."""
-    order = working.order
-    return {
-        "seq": seq, "ts": ts, "order_id": order.id, "strategy": order.strategy, "instrument": order.instrument,
-        "side": order.side, "quantity": order.quantity, "type": order.type,
-        "limit_price": decimal_text(order.limit_price), "stop_price": decimal_text(order.stop_price),
-        "tif": order.tif, "purpose": order.purpose, "ts_event": order.ts_event, "state": working.state,
-        "filled": working.filled, "average_price": decimal_text(average_price), "unresolved": working.unresolved,
-        "broker_order_id": working.broker_order_id, "perm_ids": _json(working.perm_ids), "reason": working.reason,
-    }  # fmt: skip
+    order, shown = _row(working.order), order_state_row(working, seq=seq, ts=ts)
+    return {**order, **shown, "average_price": _plain(average_price), "perm_ids": _json(working.perm_ids)}
 
 
 def order_state_row(working: WorkingOrder, *, seq: int, ts: int) -> Row:
     """Return one step in the life of an order."""
-    return {
-        "seq": seq, "ts": ts, "order_id": working.order.id, "state": working.state, "filled": working.filled,
-        "unresolved": working.unresolved, "reason": working.reason,
-    }  # fmt: skip
+    return _row(working, seq=seq, ts=ts, order_id=working.order.id)
 
 
 def position_row(position: Position, *, seq: int, ts: int) -> Row:
     """Return a position's row."""
-    return {
-        "seq": seq, "ts": ts, "strategy": position.strategy, "instrument": position.instrument,
-        "quantity": position.quantity, "average_price": decimal_text(position.average_price),
-        "realized_pnl": decimal_text(position.realized_pnl),
-    }  # fmt: skip
+    return _row(position, seq=seq, ts=ts)
 
 
 def journal_row(row: Mapping[Any, Any]) -> JournalRow:
     """Return a row of the chain as the engine sees it."""
-    return JournalRow(seq=row["seq"], kind=row["kind"], type=row["type"], ts=row["ts_init"], payload=row["payload"],
-                      cause=row["cause"])  # fmt: skip
+    names = ("seq", "kind", "type", "payload", "cause")
+    return JournalRow(ts=row["ts_init"], **{name: row[name] for name in names})
 
 
 class Execution(NamedTuple):
@@ -113,9 +94,13 @@ def average_price(executions: Iterable[Execution]) -> Decimal | None:
     return money(notional / quantity) if quantity else None
 
 
-def decimal_text(value: Decimal | None) -> str | None:
-    """Return a decimal as plain text, never with an exponent; None stays None."""
-    return None if value is None else f"{value:f}"
+def _row(record: Struct, **added: object) -> Row:
+    return {**{name: _plain(value) for name, value in structs.asdict(record).items()}, **added}
+
+
+def _plain(value: object) -> object:
+    """Return a decimal as text without an exponent, anything else as it is."""
+    return f"{value:f}" if isinstance(value, Decimal) else value
 
 
 def _json(value: object) -> str:
@@ -128,92 +113,60 @@ def _bars(event: BarsClosed, seq: int) -> Rows:
 
 
 def _fill(event: OrderFilled, seq: int) -> Rows:
-    fill = event.fill
-    yield "fills", {
-        "seq": seq, "ts_event": fill.ts_event, "ts_init": event.ts_init, "exec_id": fill.exec_id,
-        "revision": fill.revision, "order_id": fill.order_id, "strategy": fill.strategy,
-        "instrument": fill.instrument, "side": fill.side, "quantity": fill.quantity,
-        "price": decimal_text(fill.price),
-    }  # fmt: skip
+    yield "fills", _row(event.fill, seq=seq, ts_init=event.ts_init)
 
 
 def _commission(event: CommissionReported, seq: int) -> Rows:
-    cost = event.commission
-    yield "commissions", {
-        "seq": seq, "ts": event.ts_init, "exec_id": cost.exec_id, "revision": cost.revision,
-        "amount": decimal_text(cost.amount), "currency": cost.currency,
-    }  # fmt: skip
+    yield "commissions", _row(event.commission, seq=seq, ts=event.ts_init)
 
 
-def _decision(seq: int, outcome: str, decision: Decision, *, reason: str = "", order_id: OrderId | None = None,
+def _decision(decision: Decision, seq: int, *, outcome: str, reason: str = "", order_id: str | None = None,
               **detail: object) -> Rows:  # fmt: skip
-    signal = decision.signal
-    key = {"seq": seq, "ts_event": signal.ts_event, "strategy": signal.strategy, "instrument": signal.instrument}
-    yield "signals", {**key, "strength": signal.strength, "confidence": signal.confidence, "horizon": signal.horizon}
+    signal = _row(decision.signal, seq=seq)
+    yield "signals", signal
     yield "decisions", {
-        **key, "outcome": outcome, "reason": reason, "order_id": order_id, "strength": signal.strength,
-        "target": decision.target.quantity, "position": decision.position, "working": decision.working,
+        **signal, "outcome": outcome, "reason": reason, "order_id": order_id, "target": decision.target.quantity,
+        "position": decision.position, "working": decision.working,
         "detail": _json({"decision": decision, **detail}),
     }  # fmt: skip
 
 
 def _submit(command: Submit, seq: int) -> Rows:
     verdict = command.verdict
-    yield from _decision(seq, "submit", command.decision, order_id=command.order.id, checks=verdict.checks,
-                         limits=verdict.limits, reserved=command.reserved)  # fmt: skip
+    yield from _decision(command.decision, seq, outcome="submit", order_id=command.order.id,
+                         checks=verdict.checks, limits=verdict.limits, reserved=command.reserved)  # fmt: skip
 
 
 def _deny(command: Deny, seq: int) -> Rows:
     order, verdict = command.order, command.verdict
-    yield from _decision(seq, "deny", command.decision, reason=", ".join(verdict.reasons), order_id=order.id,
-                         checks=verdict.checks, limits=verdict.limits)  # fmt: skip
-    yield "denials", {
-        "seq": seq, "ts_event": command.ts_event, "order_id": order.id, "strategy": order.strategy,
-        "instrument": order.instrument, "side": order.side, "quantity": order.quantity, "limits": verdict.limits,
-        "reasons": _json(verdict.reasons), "checks": _json(verdict.checks),
-    }  # fmt: skip
+    yield from _decision(command.decision, seq, outcome="deny", reason=", ".join(verdict.reasons),
+                         order_id=order.id, checks=verdict.checks, limits=verdict.limits)  # fmt: skip
+    yield "denials", _row(order, seq=seq, order_id=order.id, limits=verdict.limits, reasons=_json(verdict.reasons),
+                          checks=_json(verdict.checks))  # fmt: skip
 
 
 def _hold(command: Hold, seq: int) -> Rows:
-    yield from _decision(seq, "hold", command.decision, reason=command.reason)
+    yield from _decision(command.decision, seq, outcome="hold", reason=command.reason)
 
 
 def _marked(command: PortfolioMarked, seq: int) -> Rows:
-    key: Row = {"seq": seq, "ts": command.ts_event}
-    yield "account", {
-        **key, **_money(command, _MARK), "gross": decimal_text(command.gross), "net": decimal_text(command.net)
-    }  # fmt: skip
+    yield "account", _row(command, seq=seq, ts=command.ts_event)
     for book in command.books:
-        yield "books", {**key, "strategy": book.strategy, **_money(book, _MARK)}
-
-
-def _money(record: object, names: tuple[str, ...]) -> Row:
-    return {name: decimal_text(getattr(record, name)) for name in names}
+        yield "books", _row(book, seq=seq, ts=command.ts_event)
 
 
 def _trading_state(command: SetTradingState, seq: int) -> Rows:
-    yield "trading_states", {
-        "seq": seq, "ts": command.ts_event, "state": command.state, "reason": command.reason,
-        "actor": command.actor, "strategy": command.strategy, "instrument": command.instrument,
-    }  # fmt: skip
-
-
-_NO_REPORT: Row = dict.fromkeys(("instrument", "quantity", "cash", "net_liquidation", "currency"))
+    yield "trading_states", _row(command, seq=seq, ts=command.ts_event)
 
 
 def _position_report(event: PositionReported, seq: int) -> Rows:
-    yield "broker_reports", {
-        **_NO_REPORT, "seq": seq, "ts": event.ts_init, "account": event.account, "instrument": event.instrument,
-        "quantity": event.quantity,
-    }  # fmt: skip
+    yield "broker_reports", _row(event, seq=seq, ts=event.ts_init, cash=None, net_liquidation=None, currency=None)
 
 
 def _account_report(event: AccountReported, seq: int) -> Rows:
     account = event.account
-    yield "broker_reports", {
-        **_NO_REPORT, "seq": seq, "ts": event.ts_init, "account": account.id, "currency": account.currency,
-        **_money(account, ("cash", "net_liquidation")),
-    }  # fmt: skip
+    yield "broker_reports", _row(account, seq=seq, ts=event.ts_init, account=account.id, instrument=None,
+                                 quantity=None)  # fmt: skip
 
 
 def _run_started(event: RunStarted, _: int) -> Rows:

@@ -29,7 +29,10 @@ class Look:
         """Return all rows of a query."""
         if self._connection is None:
             return []
-        return [dict(row) for row in self._connection.execute(statement).mappings()]
+        rows = self._connection.execute(statement).mappings()
+        return [
+            {str(name): value for name, value in row.items()} for row in rows
+        ]  # plain str: msgspec takes no subclass
 
     def first(self, statement: Executable) -> dict[str, Any] | None:
         """Return the first row of a query."""

@@ -6,7 +6,7 @@ from sqlalchemy.dialects import sqlite
 from robotrader.adapters.sql.schema import journal, metadata, order_states, orders, positions, runs, signals
 
 _DIALECT = sqlite.dialect(paramstyle="named")
-_COUNTERS = ("id", "number")  # the database counts these
+_GIVEN_KEYS = ("seq", "epoch")  # other integer keys are counted by the database
 
 
 def _sql(statement: ClauseElement) -> str:
@@ -14,7 +14,7 @@ def _sql(statement: ClauseElement) -> str:
 
 
 def _fields(table: Table) -> list[str]:
-    return [column.name for column in table.columns if column.name not in _COUNTERS]
+    return [column.name for column in table.columns if not column.primary_key or column.name in _GIVEN_KEYS]
 
 
 def _insert(table: Table) -> sqlite.Insert:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from math import isnan
+from math import ceil, isnan
 from typing import NamedTuple
 
 import numpy as np
@@ -102,7 +102,7 @@ class Market:
 
     def advance(self, until: int) -> Iterator[Segment]:
         """Move the time to `until`, yielding what trades on the way; `now` follows segment by segment."""
-        while self._row < len(self._ends) and self._opened[self._row] < until:
+        while self._row < len(self._ends) and max(self._opened[self._row], self.now) < until:
             row = self._row
             start, end = max(self.now, self._opened[row]), min(until, self._ends[row])
             bars = self._bars(row, start, end)
@@ -166,5 +166,5 @@ def part(bar: Bar, instrument: Instrument, opened: int, span: tuple[int, int]) -
     prices = [price_at(start) if start > 0 else bar.open, *inner, price_at(end) if end < 1 else bar.close]
     return structs.replace(
         bar, ts_event=span[1], open=prices[0], high=max(prices), low=min(prices), close=prices[-1],
-        volume=bar.volume * (end - start),
+        volume=float(ceil(bar.volume * (end - start))),
     )  # fmt: skip

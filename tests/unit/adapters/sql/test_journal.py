@@ -1,11 +1,10 @@
-"""The SQL journal in memory: the conformance suite, and what feeds which projection."""
+"""The SQL journal in memory keeps what every journal keeps."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance.journal import CHECKS, Storage
+from tests.conformance.journal import CHECKS, Check, check_journal
 from tests.conformance.journal_sql import SqlStorage
 
 
@@ -17,8 +16,5 @@ def storage() -> Iterator[SqlStorage]:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_conformance(check: Callable[[Storage], Awaitable[None]], storage: SqlStorage) -> None:
-    async def run() -> None:
-        await check(storage)
-
-    asyncio.run(run())
+def test_conformance(check: Check, storage: SqlStorage) -> None:
+    check_journal(check, storage)

@@ -35,7 +35,7 @@ function options() {
     width: box.clientWidth,
     height: box.clientHeight,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
-    padding: [10, 22, 0, 4],
+    padding: [10, 32, 0, 4],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false } },
     hooks: { setCursor: [pointed] },

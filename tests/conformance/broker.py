@@ -1,0 +1,214 @@
+"""What every broker keeps to: one check a promise, each on a fresh world.
+
+A test module of an adapter parametrizes over `CHECKS` (or calls `check_broker`) with its own `World`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from decimal import Decimal
+from typing import Any, Protocol
+
+import pytest
+
+from robotrader.model import (
+    AnyEvent,
+    CommissionReported,
+    DataError,
+    Instrument,
+    Order,
+    OrderAccepted,
+    OrderCanceled,
+    OrderFilled,
+    OrderId,
+    OrderRejected,
+    OrderType,
+    Side,
+    StrategyId,
+    TimeInForce,
+)
+from robotrader.ports import Broker, BrokerMessage
+
+UNAFFORDABLE = 10_000_000
+"""Units that no account of a conformance world can pay for."""
+
+
+class World(Protocol):
+    """One broker and its market, with nothing sent yet; a market order fills within one session."""
+
+    broker: Broker
+    instrument: Instrument
+
+    def taken(self) -> list[BrokerMessage]:
+        """Take what has reached the inbox since the last call."""
+
+    async def advance(self) -> None:
+        """Let one session pass."""
+
+    def fresh(self) -> Broker:
+        """Return a broker on the same world that knows of no order yet, as after a restart."""
+
+
+Make = Callable[[], AbstractAsyncContextManager[World]]
+
+
+def order(world: World, name: str, **terms: Any) -> Order:
+    """Return a market order to buy 100, good till canceled, with other terms where given."""
+    default: dict[str, Any] = {
+        "id": OrderId(name), "strategy": StrategyId("conformance"), "instrument": world.instrument.id,
+        "side": Side.BUY, "quantity": 100, "ts_event": 0, "tif": TimeInForce.GTC,
+    }  # fmt: skip
+    return Order(**{**default, **terms})
+
+
+def resting(world: World, name: str) -> Order:
+    """Return an order that does not fill."""
+    return order(world, name, type=OrderType.LIMIT, limit_price=Decimal("1.00"))
+
+
+async def told(world: World, broker: Broker | None = None) -> list[AnyEvent]:
+    """Return the news: events of all messages so far, each key once; a snapshot is the barrier."""
+    await world.broker.snapshot()
+    return news((broker or world.broker), world.taken())
+
+
+def news(broker: Broker, messages: Sequence[BrokerMessage]) -> list[AnyEvent]:
+    """Interpret messages and leave out what was said before."""
+    found: dict[object, AnyEvent] = {}
+    for message in messages:
+        for event in broker.interpret(message):
+            found.setdefault((type(event), event.source_id) if event.source_id else id(event), event)
+    return list(found.values())
+
+
+async def accepts_then_fills_and_charges(world: World) -> None:
+    """A market order is acknowledged, then fills completely, and each execution has its commission."""
+    sent = order(world, "RT-1")
+    world.broker.submit(sent, 1)
+    accepted = await told(world)
+    assert [type(e) for e in accepted] == [OrderAccepted]
+    await world.advance()
+    events = await told(world)
+    fills = [e.fill for e in events if isinstance(e, OrderFilled)]
+    assert {(f.order_id, f.strategy, f.instrument, f.side) for f in fills} == {
+        (sent.id, sent.strategy, sent.instrument, sent.side)
+    }
+    assert sum(f.quantity for f in fills) == sent.quantity
+    assert all(world.instrument.on_grid(f.price) for f in fills)
+    charged = {e.commission.exec_id for e in events if isinstance(e, CommissionReported)}
+    assert charged == {f.exec_id for f in fills}
+
+
+async def shows_what_it_has(world: World) -> None:
+    """A snapshot holds every order, the position, the cash, and an order id that was not used."""
+    world.broker.submit(order(world, "RT-1"), 1)
+    world.broker.submit(resting(world, "RT-2"), 2)
+    before = await world.broker.snapshot()
+    assert before.order_refs == {"RT-1", "RT-2"}
+    assert before.positions == {}
+    await world.advance()
+    after = await world.broker.snapshot()
+    assert after.order_refs == {"RT-1", "RT-2"}
+    assert after.positions == {world.instrument.id: 100}
+    assert after.cash is not None
+    assert before.cash is not None
+    assert after.cash < before.cash
+    assert after.next_order_id > 2
+    assert after == await world.broker.snapshot()
+
+
+async def tells_the_same_after_a_restart(world: World) -> None:
+    """A snapshot alone gives a broker that was bound to the orders every event of theirs that is still to see."""
+    sent = [order(world, "RT-1"), resting(world, "RT-2"), order(world, "RT-3", side=Side.SELL, quantity=50)]
+    for number, one in enumerate(sent, 1):
+        world.broker.submit(one, number)
+    await world.advance()
+    live = {(type(e), e.source_id) for e in await told(world)}
+    broker = world.fresh()
+    for number, one in enumerate(sent, 1):
+        broker.bind(one, number)
+    found = {(type(e), e.source_id) for e in news(broker, (await broker.snapshot()).messages)}
+    assert found <= live
+    assert {key for key in live if key[0] is OrderFilled} <= found
+    assert (OrderAccepted, next(s for t, s in live if t is OrderAccepted and s and s.startswith("RT-2"))) in found
+
+
+async def cancels_once(world: World) -> None:
+    """A cancel ends the order, and however often the broker says so it is one event."""
+    world.broker.submit(resting(world, "RT-1"), 1)
+    world.broker.cancel(OrderId("RT-1"))
+    events = await told(world)
+    assert [type(e) for e in events] == [OrderAccepted, OrderCanceled]
+    await world.advance()
+    assert await told(world) == []
+    assert (await world.broker.snapshot()).positions == {}
+
+
+async def a_cancel_that_is_too_late_ends_nothing(world: World) -> None:
+    """The order has filled: the refused cancel says nothing of it."""
+    world.broker.submit(order(world, "RT-1"), 1)
+    await world.advance()
+    await told(world)
+    world.broker.cancel(OrderId("RT-1"))
+    assert await told(world) == []
+
+
+async def rejects_as_an_event(world: World) -> None:
+    """What the broker refuses is an outcome, not an error of ours, and later orders are not touched by it."""
+    world.broker.submit(order(world, "RT-1", quantity=UNAFFORDABLE), 1)
+    world.broker.submit(resting(world, "RT-2"), 2)
+    events = await told(world)
+    assert [type(e) for e in events] == [OrderRejected, OrderAccepted]
+    assert isinstance(events[0], OrderRejected)
+    assert events[0].code
+    assert events[0].reason
+
+
+async def is_silent_on_orders_of_others(world: World) -> None:
+    """Messages about orders that were neither submitted nor bound give no events."""
+    world.broker.submit(order(world, "RT-1"), 1)
+    await world.advance()
+    await world.broker.snapshot()
+    messages = world.taken()
+    assert messages
+    assert news(world.fresh(), messages) == []
+
+
+async def stamps_what_it_reads_with_the_time_of_receipt(world: World) -> None:
+    """`ts_init` is the message's, so that the runner's clock alone decides it."""
+    world.broker.submit(resting(world, "RT-1"), 1)
+    await world.broker.snapshot()
+    late = [BrokerMessage(name=m.name, fields=m.fields, ts_init=77) for m in world.taken()]
+    assert {e.ts_init for e in news(world.broker, late)} == {77}
+
+
+async def refuses_what_it_cannot_read(world: World) -> None:
+    """A message without sense is an error of the datum, so that it can be set aside."""
+    with pytest.raises(DataError):
+        world.broker.interpret(BrokerMessage(name="no such message", fields={}))
+
+
+Check = Callable[[World], Awaitable[None]]
+
+CHECKS: tuple[Check, ...] = (
+    accepts_then_fills_and_charges,
+    shows_what_it_has,
+    tells_the_same_after_a_restart,
+    cancels_once,
+    a_cancel_that_is_too_late_ends_nothing,
+    rejects_as_an_event,
+    is_silent_on_orders_of_others,
+    stamps_what_it_reads_with_the_time_of_receipt,
+    refuses_what_it_cannot_read,
+)
+
+
+def check_broker(make: Make, checks: Sequence[Check] = CHECKS) -> None:
+    """Run the checks, each on a world of its own."""
+
+    async def run(check: Check) -> None:
+        async with make() as world:
+            await check(world)
+
+    for check in checks:
+        asyncio.run(asyncio.wait_for(run(check), 30))

@@ -1,0 +1,273 @@
+"""The world of a runner, in memory: each fake keeps its port's promises and does nothing else.
+
+`MemoryJournal` passes the journal's conformance suite. The others say what a test tells them.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from math import nan
+
+import msgspec
+
+from robotrader.model import (
+    AnyCommand,
+    AnyEvent,
+    BarsClosed,
+    BarSpec,
+    DataError,
+    Instrument,
+    InstrumentId,
+    InvariantViolation,
+    Manifest,
+    Order,
+    OrderId,
+    Position,
+    RequestReceived,
+    Resize,
+    StrategyConfig,
+    Submit,
+    WorkingOrder,
+    decode_event,
+    encode,
+)
+from robotrader.ports import Arrival, BrokerMessage, BrokerSnapshot, Inbox, JournalRow, RequestRow, Transaction
+from robotrader.strategy.contract import SignalSource, SourceFactory
+from tests.builders import DAY, T0
+
+
+class MemoryStorage:
+    """What journals share, as processes share a file."""
+
+    def __init__(self) -> None:
+        self.rows: list[JournalRow] = []
+        self.keys: dict[tuple[str, str], str] = {}
+        self.orders: dict[OrderId, WorkingOrder] = {}
+        self.requests: dict[str, RequestRow] = {}
+        self.epoch = 0
+
+    def open(self) -> "MemoryJournal":
+        return MemoryJournal(self)
+
+    def request(self, row: RequestRow) -> bool:
+        return self.requests.setdefault(row.id, row) is row
+
+
+class MemoryTransaction:
+    """One batch; nothing of it is in the storage before the journal commits it."""
+
+    def __init__(self, storage: MemoryStorage) -> None:
+        self.rows, self.keys, self.orders = list(storage.rows), dict(storage.keys), dict(storage.orders)
+
+    def _append(self, row: JournalRow) -> int:
+        self.rows.append(row)
+        return row.seq
+
+    def raw(self, message: BrokerMessage) -> None:
+        payload = msgspec.json.encode(message).decode()
+        self._append(
+            JournalRow(seq=len(self.rows) + 1, kind="raw", type=message.name, ts=message.ts_init, payload=payload)
+        )
+
+    def event(self, event: AnyEvent) -> int | None:
+        key = (type(event).__name__, event.source_id or "")
+        if event.source_id is not None and key in self.keys:
+            return None
+        payload = encode(event).decode()
+        self.keys[key] = payload
+        return self._append(
+            JournalRow(seq=len(self.rows) + 1, kind="event", type=key[0], ts=event.ts_init, payload=payload)
+        )
+
+    def command(self, command: AnyCommand, cause: int) -> None:
+        if isinstance(command, Submit):
+            if ("Submit", command.order.id) in self.keys:
+                raise InvariantViolation("an order is submitted once only")
+            self.keys["Submit", command.order.id] = ""
+        row = JournalRow(
+            seq=len(self.rows) + 1, kind="command", type=type(command).__name__, ts=command.ts_event,
+            payload=encode(command).decode(), cause=cause,
+        )  # fmt: skip
+        self._append(row)
+
+    def project_order(self, working: WorkingOrder, ts: int) -> None:
+        self.orders[working.order.id] = working
+
+    def project_position(self, position: Position, ts: int) -> None:
+        if position.strategy is None:
+            raise InvariantViolation("a position has no owner strategy")
+
+
+class MemoryJournal:
+    """The record of one process, on a storage that others may open too."""
+
+    def __init__(self, storage: MemoryStorage) -> None:
+        self.storage = storage
+        self._epoch = 0
+        self._open = False
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        if not self._epoch:
+            raise InvariantViolation("no run has begun: call begin_run first")
+        if self._open:
+            raise InvariantViolation("one batch at a time")
+        if self._epoch != self.storage.epoch:
+            raise InvariantViolation(f"epoch {self.storage.epoch} began")
+        self._open = True
+        try:
+            transaction = MemoryTransaction(self.storage)
+            yield transaction
+            self.storage.rows, self.storage.keys = transaction.rows, transaction.keys
+            self.storage.orders = transaction.orders
+        finally:
+            self._open = False
+
+    async def rows(self, after: int = 0) -> Sequence[JournalRow]:
+        return [row for row in self.storage.rows if row.seq > after]
+
+    async def begin_run(self, run_id: str, code_version: str) -> int:
+        self.storage.epoch += 1
+        self._epoch = self.storage.epoch
+        return self._epoch
+
+    async def end_run(self, run_id: str, reason: str) -> None:
+        pass
+
+    async def current_epoch(self) -> int:
+        return self.storage.epoch
+
+    async def open_requests(self) -> Sequence[RequestReceived]:
+        return [
+            RequestReceived(ts_event=0, ts_init=0, request_id=r.id, action=r.action, reason=r.reason, actor=r.actor,
+                            strategy=r.strategy, instrument=r.instrument)
+            for r in self.storage.requests.values()
+            if ("RequestReceived", r.id) not in self.storage.keys
+        ]  # fmt: skip
+
+    async def close(self) -> None:
+        pass
+
+
+class FakeBroker:
+    """A broker that notes what it is asked. Its messages are events in plain sight; its snapshots are handed in.
+
+    `on_submit` is called at the moment of the socket write.
+    """
+
+    def __init__(self) -> None:
+        self.submitted: list[tuple[Order, int]] = []
+        self.canceled: list[OrderId] = []
+        self.bound: dict[OrderId, int] = {}
+        self.snapshots: list[BrokerSnapshot] = [snapshot()]
+        self.on_submit: Callable[[Order], None] = lambda _: None
+
+    @property
+    def sent(self) -> list[OrderId]:
+        """Return the ids of the orders that went over the wire, in order."""
+        return [order.id for order, _ in self.submitted]
+
+    def submit(self, order: Order, broker_order_id: int) -> None:
+        self.on_submit(order)
+        self.submitted.append((order, broker_order_id))
+
+    def cancel(self, order_id: OrderId) -> None:
+        self.canceled.append(order_id)
+
+    def interpret(self, message: BrokerMessage) -> Sequence[AnyEvent]:
+        if message.name == "nonsense":
+            raise DataError("not understood")
+        return [decode_event(message.fields["event"])]
+
+    def bind(self, order: Order, broker_order_id: int) -> None:
+        self.bound[order.id] = broker_order_id
+
+    async def snapshot(self) -> BrokerSnapshot:
+        """Return the next snapshot; the last one for ever."""
+        return self.snapshots.pop(0) if len(self.snapshots) > 1 else self.snapshots[0]
+
+
+def message(event: AnyEvent) -> BrokerMessage:
+    """Make the broker message that means this event."""
+    return BrokerMessage(name="event", fields={"event": encode(event).decode()})
+
+
+def snapshot(
+    *, messages: Sequence[BrokerMessage] = (), refs: Sequence[OrderId] = (),
+    positions: Mapping[InstrumentId, int] | None = None, next_order_id: int = 1,
+) -> BrokerSnapshot:  # fmt: skip
+    """Make a complete look at the broker; empty unless told."""
+    return BrokerSnapshot(
+        messages=tuple(messages), order_refs=frozenset(refs), positions=dict(positions or {}), cash=None,
+        net_liquidation=None, next_order_id=next_order_id,
+    )  # fmt: skip
+
+
+class ScriptedFeed:
+    """Bars that are known beforehand: `history` on request, `live` ones when the clock has passed their end."""
+
+    def __init__(self, inbox: Inbox, *, history: Sequence[BarsClosed] = (), live: Sequence[BarsClosed] = ()) -> None:
+        self._inbox = inbox
+        self._history = list(history)
+        self._live = list(live)
+
+    async def warmup(self, until: int, bars: int) -> Sequence[BarsClosed]:
+        return [s for s in self._history if s.ts_event <= until][-bars:] if bars else []
+
+    async def missing(self, after: int, until: int) -> Sequence[BarsClosed]:
+        return [s for s in self._history if after < s.ts_event <= until]
+
+    def on_time(self, ts: int) -> None:
+        while self._live and self._live[0].ts_event <= ts:
+            self._inbox.put(self._live.pop(0))
+
+    def pending(self) -> bool:
+        return False
+
+
+class Pulled:
+    """The source of time of a lock-step world: each pull puts the next batch of arrivals into the inbox."""
+
+    def __init__(self, inbox: Inbox, batches: Sequence[Sequence[Arrival]]) -> None:
+        self._inbox = inbox
+        self._batches = list(batches)
+
+    def __call__(self) -> None:
+        for arrival in self._batches.pop(0):
+            self._inbox.put(arrival)
+
+
+class ScriptedSource:
+    """A strategy that says what the test tells it; NaN on every other day."""
+
+    def __init__(self, script: Mapping[int, Sequence[float] | Exception], width: int) -> None:
+        self._script = script
+        self._width = width
+        self.seen: list[BarsClosed] = []
+
+    def on_bars(self, event: BarsClosed) -> Sequence[float]:
+        self.seen.append(event)
+        said = self._script.get((event.ts_event - T0) // DAY, (nan,) * self._width)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+
+Script = Mapping[int, Sequence[float] | Exception]
+"""Strengths by day, one per instrument of the universe; an exception is raised."""
+
+
+def scripted(
+    scripts: Mapping[str, Script], *, resize: Resize = Resize.ON_CHANGE, made: list[ScriptedSource] | None = None
+) -> SourceFactory:
+    """Make the strategies of these scripts, by strategy id; `made` collects them as they are built."""
+
+    def source(config: StrategyConfig, instruments: tuple[Instrument, ...]) -> tuple[Manifest, SignalSource]:
+        manifest = Manifest(
+            id=config.id, version="1", hypothesis="", bar_spec=BarSpec.DAY, warmup_bars=1, resize=resize
+        )
+        one = ScriptedSource(scripts[config.id], len(instruments))
+        if made is not None:
+            made.append(one)
+        return manifest, one
+
+    return source

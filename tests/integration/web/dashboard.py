@@ -1,0 +1,122 @@
+"""A dashboard over a journal in memory, and a signed-in client for it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from quart import Quart, Response
+
+from robotrader.web import WebConfig, create_app, issue_login_code
+from robotrader.web.security import COOKIE
+from tests.unit.web.fake_journal import FakeReader
+
+NOW = 1_700_000_000.0
+FAST = WebConfig(simulated=True, poll_s=0.01)
+
+
+class Dashboard:
+    """One application and the browser that uses it; `now` is its wall clock."""
+
+    def __init__(self, journal: FakeReader, state_dir: Path, config: WebConfig = FAST) -> None:
+        self.journal = journal
+        self.state_dir = state_dir
+        self.config = config
+        self.now = NOW
+        self.session = ""
+        self.csrf = ""
+        self.app = self.make_app()
+
+    def make_app(self) -> Quart:
+        return create_app(
+            lambda: self.journal, self.journal.submit, self.config, state_dir=self.state_dir, now=lambda: self.now
+        )
+
+    def restart(self) -> None:
+        """Make the application anew, as a new process would."""
+        self.app = self.make_app()
+
+    async def sign_in(self) -> None:
+        """Sign in by a one-time code, as the login page does."""
+        answer = await self.post("/login", form={"code": issue_login_code(self.state_dir, now=lambda: self.now)})
+        assert answer.status_code == 303, await answer.get_data(as_text=True)
+        self.session = re.match(rf"{COOKIE}=([^;]+)", answer.headers["Set-Cookie"])[1]  # type: ignore[index]
+        page = await (await self.get("/")).get_data(as_text=True)
+        self.csrf = re.search(r'data-csrf="([0-9a-f]{64})"', page)[1]  # type: ignore[index]
+
+    async def get(self, path: str, **headers: str) -> Response:
+        return await self.request("GET", path, headers=headers)
+
+    async def json(self, path: str) -> Any:
+        answer = await self.get(path)
+        assert answer.status_code == 200, await answer.get_data(as_text=True)
+        return msgspec.json.decode(await answer.get_data())
+
+    async def post(self, path: str, *, headers: dict[str, str] | None = None, **body: Any) -> Response:
+        return await self.request("POST", path, headers=headers or {}, **body)
+
+    async def ask(self, key: str = "key-00000001", **body: str) -> Response:
+        """Ask by the API, as the page's script does."""
+        return await self.post(
+            "/api/v1/requests", json=body, headers={"X-CSRF-Token": self.csrf, "Idempotency-Key": key}
+        )
+
+    async def request(self, method: str, path: str, *, headers: dict[str, str], **body: Any) -> Response:
+        given = {"Host": "127.0.0.1:8787", **({"Cookie": f"{COOKIE}={self.session}"} if self.session else {})}
+        client = self.app.test_client(use_cookies=False)
+        return await client.open(path, method=method, headers={**given, **headers}, **body)
+
+    @asynccontextmanager
+    async def stream(self, path: str = "/events", **headers: str) -> AsyncIterator[Stream]:
+        """Open the live stream."""
+        given = {"Host": "127.0.0.1:8787", "Cookie": f"{COOKIE}={self.session}", **headers}
+        client = self.app.test_client(use_cookies=False)
+        async with client.request(path, headers=given) as connection:
+            await connection.send_complete()
+            stream = Stream(connection.receive)
+            try:
+                yield stream
+            finally:
+                await connection.disconnect()
+
+
+class Stream:
+    """The events of a live stream, one by one."""
+
+    def __init__(self, receive: Callable[[], Awaitable[bytes]]) -> None:
+        self._receive = receive
+        self.ids: list[int] = []
+
+    async def event(self, name: str) -> Any:
+        """Return the data of the next event of that name."""
+        async with asyncio.timeout(5):
+            while True:
+                chunk = (await self._receive()).decode()
+                fields = dict(line.split(": ", 1) for line in chunk.strip().splitlines() if not line.startswith(":"))
+                if "id" in fields:
+                    self.ids.append(int(fields["id"]))
+                if fields.get("event") == name:
+                    return msgspec.json.decode(fields["data"])
+
+    async def names(self) -> set[str]:
+        """Return the names of the first batch: all events with the first one's id."""
+        seen: set[str] = set()
+        async with asyncio.timeout(5):
+            while "event: denials" not in (chunk := (await self._receive()).decode()):
+                seen |= set(re.findall(r"^event: (\w+)$", chunk, flags=re.MULTILINE))
+        return seen | {"denials"}
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    """Run one scenario to its end."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(30):
+            await scenario()
+
+    asyncio.run(bounded())

@@ -1,0 +1,172 @@
+"""The order state machine against the table of the design, cell by cell."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from robotrader.execution.lifecycle import OPEN, TABLE, TERMINAL, Alarm, Trigger, transition
+from robotrader.model import (
+    AnyEvent,
+    InvariantViolation,
+    OrderAccepted,
+    OrderCanceled,
+    OrderExpired,
+    OrderPendingCancel,
+    OrderRejected,
+    OrderSending,
+    OrderState,
+    OrderSuspended,
+    OrderUnresolved,
+    OrderVoided,
+)
+from tests import builders as make
+
+S, T = OrderState, Trigger
+
+COLUMNS = ("send", "ack", "fill_part", "fill_full", "cancel_request", "cancel", "reject", "expire", "hold", "void")
+
+# The design's table; `-` is illegal. Its rows for Draft and Denied have no transitions; AUTHORIZED is its Authorised.
+# Not in the vocabulary: requests to replace (no column here, nothing leads to PENDING_REPLACE) and a refused cancel
+# (the design's "cancel-reject"; the broker refusing the order itself ends it in PENDING_CANCEL too).
+DOCUMENTED = """
+NEW              -       -        -        -        -              -        -        -       -         -
+AUTHORIZED       SENDING -        -        -        -              -        -        -       -         VOIDED
+SENDING          -       ACCEPTED PARTIAL  FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED SUSPENDED VOIDED
+ACCEPTED         -       same     PARTIAL  FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED SUSPENDED -
+PARTIALLY_FILLED -       same     same     FILLED   PENDING_CANCEL CANCELED same!    EXPIRED SUSPENDED -
+PENDING_CANCEL   -       same     same     FILLED   same           CANCELED REJECTED EXPIRED same      -
+PENDING_REPLACE  -       ACCEPTED same     FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED -         -
+SUSPENDED        -       ACCEPTED PARTIAL  FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED same      -
+CANCELED         -       same!    same!    same!    same           same     same     same    same      same
+EXPIRED          -       same!    same!    same!    same           same     same     same    same      same
+REJECTED         -       same!    same!    same!    same           same     same     same    same      same
+VOIDED           -       same!    same!    same!    same           same     same     same    same      same
+FILLED           -       same     same!    same!    same           same     same     same    same      -
+DENIED           -       -        -        -        -              -        -        -       -         -
+"""
+
+ORDER = make.order(quantity=100)
+HELD = 30
+"""Units filled before, in the states that have some."""
+FILLED_BEFORE = {S.PARTIALLY_FILLED: HELD, S.FILLED: 100}
+
+
+class Cell(NamedTuple):
+    state: OrderState
+    column: str
+    expected: str
+
+
+def cells() -> Iterator[Cell]:
+    for line in DOCUMENTED.strip().splitlines():
+        name, *row = line.split()
+        assert len(row) == len(COLUMNS)
+        for column, expected in zip(COLUMNS, row, strict=True):
+            yield Cell(S(name), column, expected.replace("PARTIAL", "PARTIALLY_FILLED"))
+
+
+def event_of(column: str, filled: int = 0) -> AnyEvent:
+    key = {"ts_event": 5, "ts_init": 5, "order_id": ORDER.id}
+    fills = {"fill_part": 10, "fill_full": max(100 - filled, 1)}
+    if column in fills:
+        return make.filled(ORDER, quantity=fills[column])
+    events: dict[str, AnyEvent] = {
+        "send": OrderSending(**key, epoch=1, broker_order_id=3),  # type: ignore[arg-type]
+        "ack": OrderAccepted(**key, perm_id=7),  # type: ignore[arg-type]
+        "cancel_request": OrderPendingCancel(**key),  # type: ignore[arg-type]
+        "cancel": OrderCanceled(**key, reason="by request"),  # type: ignore[arg-type]
+        "reject": OrderRejected(**key, code=201, reason="no"),  # type: ignore[arg-type]
+        "expire": OrderExpired(**key),  # type: ignore[arg-type]
+        "hold": OrderSuspended(**key, reason="locate"),  # type: ignore[arg-type]
+        "void": OrderVoided(**key, proven=True, reason="never sent"),  # type: ignore[arg-type]
+    }
+    return events[column]
+
+
+@pytest.mark.parametrize("cell", [c for c in cells() if c.expected != "-"], ids=lambda c: f"{c.state}-{c.column}")
+def test_each_documented_transition_leads_where_the_design_says(cell: Cell) -> None:
+    before = make.working(ORDER, cell.state, filled=FILLED_BEFORE.get(cell.state, 0))
+    result = transition(before, event_of(cell.column, before.filled))
+    expected = cell.state if cell.expected.startswith("same") else S(cell.expected)
+    assert result.working.state is expected
+    assert (result.alarm is not None) == cell.expected.endswith("!"), f"alarm: {result.alarm}"
+
+
+@pytest.mark.parametrize("cell", [c for c in cells() if c.expected == "-"], ids=lambda c: f"{c.state}-{c.column}")
+def test_what_the_design_calls_illegal_breaks_an_invariant(cell: Cell) -> None:
+    before = make.working(ORDER, cell.state, filled=FILLED_BEFORE.get(cell.state, 0))
+    with pytest.raises(InvariantViolation, match=f"not possible in {cell.state}"):
+        transition(before, event_of(cell.column, before.filled))
+
+
+def test_every_state_has_a_row_here_and_in_the_code() -> None:
+    assert {c.state for c in cells()} == set(OrderState) == set(TABLE)
+
+
+def test_every_state_but_new_is_either_open_or_terminal() -> None:
+    assert set(OrderState) == OPEN | TERMINAL | {S.NEW}
+    assert not OPEN & TERMINAL
+
+
+def test_what_was_proven_unsent_cannot_be_an_order_the_broker_works() -> None:
+    with pytest.raises(InvariantViolation):
+        transition(make.working(ORDER, S.ACCEPTED), event_of("void"))
+
+
+def test_a_late_acknowledgement_of_a_finished_order_is_a_zombie() -> None:
+    for state in (S.CANCELED, S.EXPIRED, S.REJECTED, S.VOIDED):
+        assert transition(make.working(ORDER, state), event_of("ack")).alarm is Alarm.ZOMBIE
+
+
+def test_a_late_fill_counts_and_alarms() -> None:
+    for state in (S.CANCELED, S.EXPIRED, S.REJECTED, S.VOIDED):
+        result = transition(make.working(ORDER, state, filled=HELD), event_of("fill_part"))
+        assert (result.working.filled, result.alarm) == (HELD + 10, Alarm.LATE_FILL)
+
+
+def test_a_fill_beyond_the_quantity_is_an_overfill_in_every_state_that_can_fill() -> None:
+    for state in (S.SENDING, S.ACCEPTED, S.PARTIALLY_FILLED, S.PENDING_CANCEL, S.SUSPENDED, S.FILLED, S.CANCELED):
+        result = transition(make.working(ORDER, state, filled=95), event_of("fill_part"))
+        assert (result.working.filled, result.alarm) == (105, Alarm.OVERFILL)
+        assert result.working.leaves == -5
+
+
+def test_an_order_that_is_exactly_full_is_no_overfill() -> None:
+    result = transition(make.working(ORDER, S.PARTIALLY_FILLED, filled=90), event_of("fill_part"))
+    assert (result.working.state, result.alarm) == (S.FILLED, None)
+
+
+def test_a_refusal_after_a_partial_fill_is_heard_and_changes_nothing() -> None:
+    result = transition(make.working(ORDER, S.PARTIALLY_FILLED, filled=HELD), event_of("reject"))
+    assert (result.working.state, result.alarm) == (S.PARTIALLY_FILLED, Alarm.LATE_REJECT)
+
+
+def test_an_order_that_had_fills_comes_back_from_suspension_partially_filled() -> None:
+    back = transition(make.working(ORDER, S.SUSPENDED, filled=HELD), event_of("ack"))
+    assert back.working.state is S.PARTIALLY_FILLED
+
+
+def test_a_canceled_order_keeps_its_fills() -> None:
+    result = transition(make.working(ORDER, S.PENDING_CANCEL, filled=HELD), event_of("cancel"))
+    assert (result.working.state, result.working.filled) == (S.CANCELED, HELD)
+
+
+def test_an_unknown_outcome_stands_beside_the_last_known_state_until_the_broker_speaks() -> None:
+    unknown = OrderUnresolved(ts_event=5, ts_init=5, order_id=ORDER.id, reason="no answer")
+    lost = transition(make.working(ORDER, S.SENDING), unknown).working
+    assert (lost.state, lost.unresolved, lost.reason) == (S.SENDING, True, "no answer")
+    for column in ("ack", "fill_part", "cancel", "reject", "expire", "void"):
+        assert not transition(lost, event_of(column)).working.unresolved
+
+
+def test_an_order_carries_what_the_broker_called_it_and_why_it_ended() -> None:
+    sent = transition(make.working(ORDER), event_of("send")).working
+    assert sent.broker_order_id == 3
+    seen = transition(sent, event_of("ack")).working
+    again = transition(seen, event_of("ack")).working
+    other = transition(again, make.accepted(ORDER.id, perm_id=8)).working
+    assert (seen.perm_ids, again.perm_ids, other.perm_ids) == ((7,), (7,), (7, 8))
+    assert transition(sent, event_of("reject")).working.reason == "201: no"
+    assert transition(seen, event_of("cancel")).working.reason == "by request"
+    assert transition(sent, event_of("void")).working.reason == "never sent"

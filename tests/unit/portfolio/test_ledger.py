@@ -1,0 +1,184 @@
+"""The ledger's arithmetic, worked out by hand."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pytest
+from msgspec import structs
+
+from robotrader.model import Commission, Fill, InstrumentId, InvariantViolation, OrderId, Position, Side, StrategyId
+from robotrader.portfolio.ledger import Book, Ledger
+from tests import builders as make
+
+D = Decimal
+A, B = StrategyId("a"), StrategyId("b")
+SPY, QQQ = make.SPY.id, make.QQQ.id
+CAPITAL = D(10_000)
+
+
+def fill(n: int, signed: int, price: str, *, strategy: StrategyId = A, instrument: InstrumentId = SPY) -> Fill:
+    """Make execution number n: signed units at a price."""
+    side = Side.BUY if signed > 0 else Side.SELL
+    return Fill(exec_id=f"e{n}", revision=1, order_id=OrderId(f"o{n}"), strategy=strategy, instrument=instrument,
+                side=side, quantity=abs(signed), price=D(price), ts_event=n)  # fmt: skip
+
+
+def ledger(*fills: Fill, multiplier: int = 1) -> Ledger:
+    """Make a ledger with two books of 10,000 and these fills."""
+    made = Ledger({i.id: structs.replace(i, multiplier=D(multiplier)) for i in (make.SPY, make.QQQ)})
+    for strategy in (A, B):
+        made.open_book(strategy, CAPITAL)
+    for one in fills:
+        assert made.apply(one)
+    return made
+
+
+def position(book: Book, instrument: InstrumentId = SPY) -> Position:
+    return next(p for p in book.positions() if p.instrument == instrument)
+
+
+def trades(*pairs: tuple[int, str]) -> Sequence[Fill]:
+    return [fill(n, signed, price) for n, (signed, price) in enumerate(pairs)]
+
+
+def test_a_long_position_closes_its_oldest_lots_first() -> None:
+    book = ledger(*trades((100, "10.00"), (100, "12.00"), (-150, "15.00"))).book(A)
+    # 100 x (15 - 10) + 50 x (15 - 12); the newest first would give 100 x 3 + 50 x 5 = 550
+    assert book.realized_pnl == D(650)
+    assert position(book) == Position(
+        instrument=SPY, quantity=50, average_price=D("12.000000"), realized_pnl=D("650.000000"), strategy=A
+    )
+    assert book.cash == CAPITAL - 1_000 - 1_200 + 2_250
+
+
+def test_a_short_position_gains_when_the_price_falls() -> None:
+    book = ledger(*trades((-100, "20.00"), (-50, "22.00"), (120, "18.00"))).book(A)
+    # 100 x (20 - 18) + 20 x (22 - 18)
+    assert book.realized_pnl == D(280)
+    assert (position(book).quantity, position(book).average_price) == (-30, D("22.000000"))
+    assert book.cash == CAPITAL + 2_000 + 1_100 - 2_160
+
+
+def test_a_sale_beyond_the_position_closes_it_and_opens_a_short_at_the_sale_price() -> None:
+    made = ledger(*trades((100, "10.00"), (-150, "12.00")))
+    assert made.book(A).realized_pnl == D(200)
+    assert (position(made.book(A)).quantity, position(made.book(A)).average_price) == (-50, D("12.000000"))
+    made.apply(fill(9, 50, "11.00"))
+    assert made.book(A).realized_pnl == D(250)
+    assert (position(made.book(A)).quantity, position(made.book(A)).average_price) == (0, None)
+    assert made.book(A).cash == CAPITAL + 250, "flat: all that is left of the trades is their profit"
+
+
+def test_one_lot_closes_in_parts() -> None:
+    made = ledger(fill(0, 90, "10.00"))
+    realized = []
+    for n, price in enumerate(("11.00", "9.00", "13.00"), start=1):
+        made.apply(fill(n, -30, price))
+        realized.append(made.book(A).realized_pnl)
+    assert realized == [D(30), D(0), D(90)]
+    assert made.book(A).quantity(SPY) == 0
+
+
+def test_the_average_price_is_the_mean_of_the_open_lots_only() -> None:
+    book = ledger(*trades((100, "10.00"), (200, "13.00"), (-100, "50.00"), (100, "16.00"))).book(A)
+    assert position(book).average_price == D("14.000000")  # (200 x 13 + 100 x 16) / 300
+
+
+def test_the_multiplier_scales_cash_profit_value_and_exposure() -> None:
+    made = ledger(*trades((10, "10.00"), (-4, "12.00")), multiplier=50)
+    mark = made.mark(made.book(A), lambda _: D("11.00"))
+    assert mark.cash == CAPITAL - 10 * 10 * 50 + 4 * 12 * 50
+    assert mark.realized_pnl == 4 * 2 * 50
+    assert mark.unrealized_pnl == 6 * 1 * 50
+    assert mark.equity == CAPITAL + 400 + 300
+    assert made.exposure(lambda _: D("11.00")).gross == 6 * 11 * 50
+
+
+def test_two_strategies_in_one_symbol_add_up_to_the_account() -> None:
+    made = ledger(fill(1, 100, "10.00"), fill(2, -40, "11.00", strategy=B), fill(3, 10, "5.00", instrument=QQQ))
+    prices = {SPY: D("12.00"), QQQ: D("4.00")}
+    assert made.quantity(SPY) == 60
+    marks = [made.mark(book, prices.__getitem__) for book in made.books]
+    assert [m.strategy for m in marks] == [A, B]
+    assert [m.equity for m in marks] == [CAPITAL + 200 - 10, CAPITAL - 40]
+    # the account of both: cash and 60 SPY and 10 QQQ
+    assert sum(m.equity for m in marks) == sum(b.cash for b in made.books) + 60 * 12 + 10 * 4
+    exposure = made.exposure(prices.__getitem__)
+    assert (exposure.gross, exposure.net) == (760, 760), "long and short of two books in one symbol net"
+
+
+def test_gross_exposure_counts_shorts_as_positive() -> None:
+    made = ledger(fill(1, 100, "10.00"), fill(2, -50, "4.00", strategy=B, instrument=QQQ))
+    exposure = made.exposure({SPY: D("10.00"), QQQ: D("4.00")}.__getitem__)
+    assert (exposure.gross, exposure.net) == (1_200, 800)
+
+
+def test_a_commission_lowers_cash_and_equity_and_is_no_trading_loss() -> None:
+    made = ledger(fill(1, 100, "10.00"))
+    assert made.charge(Commission(exec_id="e1", revision=1, amount=D("1.25")))
+    mark = made.mark(made.book(A), lambda _: D("10.50"))
+    assert (mark.cash, mark.commission) == (CAPITAL - D("1001.25"), D("1.25"))
+    assert (mark.realized_pnl, mark.unrealized_pnl) == (0, 50)
+    assert mark.equity == CAPITAL + 50 - D("1.25")
+
+
+def test_a_commission_is_charged_to_the_book_whose_execution_it_was() -> None:
+    made = ledger(fill(1, 100, "10.00"), fill(2, -40, "11.00", strategy=B))
+    made.charge(Commission(exec_id="e2", revision=1, amount=D("0.70")))
+    assert [book.commission for book in made.books] == [0, D("0.70")]
+
+
+def test_a_rebate_raises_cash() -> None:
+    made = ledger(fill(1, 1, "10.00"))
+    made.charge(Commission(exec_id="e1", revision=1, amount=D("-0.10")))
+    assert made.book(A).cash == CAPITAL - 10 + D("0.10")
+
+
+def test_an_execution_counts_once_however_often_it_is_reported() -> None:
+    made = ledger(fill(1, 100, "10.00"))
+    cost = Commission(exec_id="e1", revision=1, amount=D(1))
+    assert made.charge(cost)
+    before = (made.book(A).cash, made.book(A).positions(), made.book(A).commission)
+    assert not made.apply(fill(1, 100, "10.00"))
+    assert not made.charge(cost)
+    assert (made.book(A).cash, made.book(A).positions(), made.book(A).commission) == before
+
+
+def test_a_cost_of_an_execution_that_is_not_ours_is_not_charged() -> None:
+    made = ledger()
+    assert not made.charge(Commission(exec_id="stranger", revision=1, amount=D(1)))
+    assert made.book(A).cash == CAPITAL
+
+
+def test_a_corrected_execution_is_a_persons_decision() -> None:
+    made = ledger(fill(1, 100, "10.00"))
+    with pytest.raises(InvariantViolation, match="corrected"):
+        made.apply(structs.replace(fill(1, 90, "10.00"), revision=2))
+    assert made.quantity(SPY) == 100
+
+
+def test_a_fill_of_a_strategy_without_a_book_is_not_booked() -> None:
+    made = ledger()
+    stray = fill(1, 100, "10.00", strategy=StrategyId("nobody"))
+    for _ in range(2):  # not even the second time it passes in silence
+        with pytest.raises(InvariantViolation, match="nobody has no book"):
+            made.apply(stray)
+
+
+def test_changed_capital_is_a_deposit_or_a_withdrawal_and_no_profit() -> None:
+    made = ledger(fill(1, 100, "10.00"))
+    made.open_book(A, D(12_500))
+    deposit = made.mark(made.book(A), lambda _: D("11.00"))
+    assert (deposit.cash, deposit.equity) == (D(11_500), D(12_600))
+    assert (deposit.realized_pnl, deposit.unrealized_pnl) == (0, 100)
+    made.open_book(A, D(10_000))
+    assert made.book(A).cash == D(9_000)
+    made.open_book(A, D(10_000))
+    assert made.book(A).cash == D(9_000), "the same capital again is no deposit"
+
+
+def test_a_flat_position_keeps_its_realized_profit_and_is_no_longer_held() -> None:
+    book = ledger(*trades((10, "10.00"), (-10, "11.00"))).book(A)
+    assert position(book).realized_pnl == 10
+    assert list(book.held()) == []
+    assert book.quantity(QQQ) == 0
