@@ -16,7 +16,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SILENT:
-.PHONY: help install demo test check fmt bench docs browser wheel-test assets lock clean
+.PHONY: help install demo test check fmt bench kills docs browser wheel-test assets lock clean
 
 help: ## list these commands
 	sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-12s%s\n", $$1, $$2 }'
@@ -41,7 +41,10 @@ fmt: $(VENV)/.dev ## format the code and repair what lint can repair
 	$(BIN)/ruff format
 
 bench: install ## benchmarks: ratios, never absolute times
-	$(PY) tests/benchmarks/run.py $(ARGS)
+	$(PY) -m tests.benchmarks.run $(ARGS)
+
+kills: install ## kill -9 the demo's trader at 20 random moments (ARGS="--runs 5 --days 600")
+	$(PY) -m tests.chaos.kills $(ARGS)
 
 docs: $(VENV)/.dev ## check the documentation: commands, links, glossary
 	$(PYTEST) -q tests/architecture/test_docs.py

@@ -333,9 +333,7 @@ async def dashboard(
     from robotrader.web.app import create_app, serve
     from robotrader.web.config import WebConfig
 
-    config = WebConfig(
-        host=options.host, port=options.port, simulated=options.simulated, data_note=options.data_note
-    )
+    config = WebConfig(host=options.host, port=options.port, simulated=options.simulated, data_note=options.data_note)
     app = create_app(lambda: reader(state), lambda a, r, w: request(state, a, r, w), config, state_dir=state)
     await serve(app, options.host, options.port, shutdown, ready=ready)
 

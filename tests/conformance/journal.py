@@ -173,6 +173,23 @@ async def an_old_epoch_cannot_write(storage: Storage) -> None:
     await new.close()
 
 
+async def nobody_takes_a_journal_that_grew(storage: Storage) -> None:
+    """Who replayed rows that are not the last any more is refused, and does not fence off the writer."""
+    first, second = storage.open(), storage.open()
+    assert list(await second.rows()) == []
+    await first.begin_run("run-1", "code")
+    async with first.transaction() as tx:
+        tx.event(make.bars_closed(0))
+    with pytest.raises(InvariantViolation, match="another trader"):
+        await second.begin_run("run-2", "code")
+    async with first.transaction() as tx:
+        assert tx.event(make.bars_closed(1)) == 2
+    assert len(await second.rows()) == 2
+    assert await second.begin_run("run-2", "code") == 2
+    await first.close()
+    await second.close()
+
+
 async def nobody_writes_without_a_run(storage: Storage) -> None:
     """Rows belong to a run."""
     journal = storage.open()
@@ -252,6 +269,7 @@ CHECKS: tuple[Check, ...] = (
     the_chain_goes_on_after_reopening,
     epochs_rise,
     an_old_epoch_cannot_write,
+    nobody_takes_a_journal_that_grew,
     nobody_writes_without_a_run,
     one_batch_at_a_time,
     a_request_is_open_until_it_is_copied,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from robotrader.adapters.parquet.datasets import list_datasets, load, write_seed
 from robotrader.data.quality import Rule
 from robotrader.data.seeded import SeedSpec
-from robotrader.model import BarSpec, DataError
+from robotrader.model import BarSpec, DataError, InstrumentId
 
 HEADER = "symbol,timestamp,open,high,low,close,volume"
 GOOD = "{symbol},2020-01-0{day}T10:{minute:02}:00,10.0,11.0,9.0,10.5,100"
@@ -95,7 +95,7 @@ def test_every_way_to_write_the_same_bars_gives_the_same_bars(shape: str, suffix
     loaded = load(str(path), state=tmp_path)
     assert loaded.panel.spec is BarSpec.MINUTE
     assert loaded.quarantined == ()
-    ids = ("A.SMART", "B.SMART")
+    ids = (InstrumentId("A.SMART"), InstrumentId("B.SMART"))
     assert sorted(loaded.panel.ids) == sorted(ids)
     if shape != "newest first":  # there the last symbol comes first
         assert loaded.data_hash == data_hash

@@ -82,7 +82,7 @@ class Call:
     def progress(self, total: int, label: str) -> Callable[[int], None]:
         """Return a function that shows how much of `total` is done; silent when stderr is no terminal."""
         if self.quiet or not sys.stderr.isatty():
-            return lambda done: None
+            return lambda _done: None
         from rich.console import Console
         from rich.progress import Progress
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -23,6 +23,7 @@ _SETTLE_S = 0.5
 _POLL_S = 0.02
 _CANCELED = frozenset({OrderState.CANCELED, OrderState.VOIDED})
 
+T = TypeVar("T")
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the record.")]
 
 
@@ -68,7 +69,7 @@ def _ask(call: Call, action: Action, reason: str) -> Answer:
     return Answer(payload, text, OK if halting or taken or pid is None else PARTIAL)
 
 
-def _quietly[T](look: Callable[[], T], *, excused: bool) -> T | None:
+def _quietly(look: Callable[[], T], *, excused: bool) -> T | None:
     """Return what was found, or None where a halt must not fail because the journal cannot be read."""
     try:
         return look()
@@ -76,3 +77,94 @@ def _quietly[T](look: Callable[[], T], *, excused: bool) -> T | None:
         if not excused:
             raise
         return None
+
+
+def _submit(call: Call, action: Action, reason: str) -> str | None:
+    """Write the request down and return its id; None when only the flag file could be written."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from robotrader import bootstrap
+
+    if action is Action.REDUCE:
+        bootstrap.migrate(call.state)  # unlike the others it has no flag: without a journal it would be lost
+    try:
+        ack = bootstrap.request(call.state, action, reason, _actor())
+    except (RoboTraderError, SQLAlchemyError) as error:
+        if action is not Action.HALT or flag_reason(call.state) is None:
+            raise
+        call.note(f"the journal did not take the request, the flag file alone holds: {error}")
+        return None
+    if action is Action.HALT and not ack.recorded and (call.state / bootstrap.JOURNAL).exists():
+        call.note("the journal is locked and did not take the request, the flag file alone holds")
+    return ack.request_id if ack.recorded else None
+
+
+def _actor() -> str:
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return f"cli:uid {os.getuid()}"
+
+
+def _open_orders(state: Path) -> frozenset[OrderId]:
+    from robotrader.web.snapshot import OPEN_STATES
+
+    with opened(state) as reader:
+        return frozenset(row.working.order.id for row in reader.orders(states=OPEN_STATES, limit=10_000))
+
+
+def _wait(state: Path, action: Action, request_id: str | None, before: frozenset[OrderId]) -> bool:
+    """Wait until the trader took the request and its cancels came to an end; False when it did not take it."""
+    with opened(state) as reader:
+        taken = _poll(lambda: _is_taken(reader, action, request_id), TAKE_TIMEOUT_S)
+        if taken and before:
+            _poll(lambda: not before & _open_orders(state), _SETTLE_S)
+            _poll(lambda: not reader.orders(states=[OrderState.PENDING_CANCEL], limit=1), TAKE_TIMEOUT_S)
+    return taken
+
+
+def _is_taken(reader: "JournalReader", action: Action, request_id: str | None) -> bool:
+    """Tell whether the trader has the request, or took the flag file for one."""
+    if request_id is not None and any(r.id == request_id and r.taken for r in reader.requests(limit=100)):
+        return True
+    halted = effective_state(reader.trading_state(), (), flag=None, running=True).severity
+    return action is Action.HALT and halted >= TradingState.HALTED.severity
+
+
+def _poll(done: Callable[[], bool], timeout_s: float) -> bool:
+    """Ask again and again until `done`, at most so long."""
+    pause, end = threading.Event(), time.monotonic() + timeout_s
+    while not done():
+        if time.monotonic() >= end:
+            return False
+        pause.wait(_POLL_S)
+    return True
+
+
+def _outcome(state: Path, before: frozenset[OrderId] | None, *, running: bool) -> dict[str, object]:
+    """Say how things stand now; `orders_canceled` is None while some of them are still open."""
+    with opened(state) as reader:
+        now = effective_state(
+            reader.trading_state(), reader.requests(limit=100), flag=flag_reason(state), running=running
+        )
+        still_open = _open_orders(state)
+        details = [reader.order(order_id) for order_id in before or ()]
+        canceled = sum(d is not None and d.order.working.state in _CANCELED for d in details)
+        waits = reader.orders(states=[OrderState.PENDING_CANCEL], limit=1) if running else still_open
+        return {
+            "trading_state": now,
+            "orders_canceled": None if before is None or waits else canceled,
+            "flat": not any(row.quantity for row in reader.positions()),
+        }
+
+
+def _course(request_id: str | None, pid: int | None, *, taken: bool, halting: bool) -> str:
+    """Say in words how far the request has come."""
+    if taken:
+        return f"the trader (pid {pid}) took the request"
+    if pid is not None:
+        held = "while the flag file is there it sends nothing" if halting else "it takes the request as soon as it can"
+        return f"the trader (pid {pid}) did not take the request within {TAKE_TIMEOUT_S:g} s: {held}"
+    if request_id is not None:
+        return "no trader runs: the request will be taken at the next start"
+    return "no trader runs, and there is no journal that a request could wait in: the flag file is what counts"

@@ -8,8 +8,21 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from robotrader.model import AnyCommand, Commission, CommissionReported, Deny, Fill, Hold, Order, OrderFilled, Submit
-from robotrader.model import StrategyConfig, decode_command, decode_event, encode
+from robotrader.model import (
+    AnyCommand,
+    Commission,
+    CommissionReported,
+    Deny,
+    Fill,
+    Hold,
+    Order,
+    OrderFilled,
+    StrategyConfig,
+    Submit,
+    decode_command,
+    decode_event,
+    encode,
+)
 
 if TYPE_CHECKING:
     from robotrader.data.panel import Panel

@@ -135,8 +135,11 @@ def _break_order(frame: BarFrame, broken: NDArray[np.int8]) -> None:
 
 def _break_one_order(frame: BarFrame, rows: NDArray[np.int64], broken: NDArray[np.int8]) -> None:
     times = frame.start[rows]
-    keep = np.zeros(len(rows), np.bool_)
-    keep[_longest_ascent(times.tolist())] = True
+    # a row after all earlier and before all later ones stays in any case: only the others need a search
+    cut = np.maximum.accumulate(times)[:-1] < np.minimum.accumulate(times[::-1])[::-1][1:]
+    keep = np.concatenate([[True], cut]) & np.concatenate([cut, [True]])
+    rest = np.flatnonzero(~keep)
+    keep[rest[_longest_ascent(times[rest].tolist())]] = True
     kept, dropped = np.flatnonzero(keep), np.flatnonzero(~keep)
     twin = np.minimum(np.searchsorted(times[kept], times[dropped]), len(kept) - 1)
     here, there = rows[dropped], rows[kept[twin]]

@@ -81,10 +81,13 @@ _REQUESTED = {
 }
 
 
+_CAME_TO_NOTHING = {OrderState.VOIDED, OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED}
+
+
 class _Runtime:
     """One configured strategy with its last strengths."""
 
-    __slots__ = ("config", "manifest", "resize", "sizer", "source", "strengths")
+    __slots__ = ("again", "config", "manifest", "resize", "sizer", "source", "strengths")
 
     def __init__(self, config: StrategyConfig, manifest: Manifest, source: SignalSource) -> None:
         self.config = config
@@ -93,18 +96,23 @@ class _Runtime:
         self.sizer = parse_sizer(config.sizer)
         self.resize = (config.resize or manifest.resize) is Resize.EVERY_BAR
         self.strengths: list[float | None] = [None] * len(config.universe)
+        self.again: set[int] = set()
 
     def changed(self, event: BarsClosed) -> list[tuple[InstrumentId, float, float | None]]:
-        """Return (instrument, strength, strength before) where a target must be sized anew; NaN is no view."""
+        """Return (instrument, strength, strength before) where a target must be sized anew; NaN is no view.
+
+        An exit that came to nothing is sized anew as well: no halt, refusal or crash may strand a position.
+        """
         found = None
         before = self.strengths
         for k, strength in enumerate(self.source.on_bars(event)):
-            if strength == strength and (strength != before[k] or self.resize):  # noqa: PLR0124 - NaN differs from itself
+            if strength == strength and (strength != before[k] or self.resize or k in self.again):  # noqa: PLR0124 - NaN
                 if event.warmup:
                     continue
                 found = found or []
                 found.append((self.config.universe[k], strength, before[k]))
                 before[k] = strength
+                self.again.discard(k)
         return found or []
 
 
@@ -189,6 +197,7 @@ class Trader:
                           reserved=order.quantity)  # fmt: skip
         if order.id not in self.orders:
             self.orders.put(WorkingOrder(order=order, state=OrderState.DENIED, reason=", ".join(verdict.reasons)))
+        self._try_again(order)
         return Deny(ts_event=event.ts_event, order=order, verdict=verdict, decision=decision)
 
     def _size(self, runtime: _Runtime, signal: Signal, price: Decimal) -> Target:
@@ -235,6 +244,8 @@ class Trader:
             raise InvariantViolation(f"{type(event).__name__} for order {order_id}, which was never decided")
         result = transition(working, event)
         self.orders.put(result.working)
+        if result.working.state in _CAME_TO_NOTHING and result.working.leaves:
+            self._try_again(result.working.order)
         if result.alarm not in {Alarm.ZOMBIE, Alarm.OVERFILL}:
             return NOTHING
         reason = f"{result.alarm}: order {order_id}"
@@ -242,6 +253,19 @@ class Trader:
         if result.alarm is Alarm.ZOMBIE:
             out.append(Cancel(ts_event=event.ts_event, order_id=order_id, reason=reason))
         return out
+
+    def _try_again(self, order: Order) -> None:
+        """Plan an exit anew at the next bar if this one came to nothing; entries are never repeated."""
+        held = self.ledger.book(order.strategy).quantity(order.instrument)
+        if held * order.side.sign < 0:
+            for runtime in self._runtimes:
+                if runtime.config.id == order.strategy and order.instrument in runtime.config.universe:
+                    runtime.again.add(runtime.config.universe.index(order.instrument))
+
+    @property
+    def retrying(self) -> bool:
+        """Tell whether an exit waits for the next bar."""
+        return any(runtime.again for runtime in self._runtimes)
 
     def _set_state(self, event: Event, state: TradingState, reason: str, *, actor: str) -> Sequence[AnyCommand]:
         """Change a scope's state; leaving ACTIVE also cancels the orders that would add risk."""

@@ -163,18 +163,23 @@ class _Run:
         wakes = np.nonzero(self._wakes)[0].tolist()
         done = -1
         for wake in wakes:
-            while not self.venue.idle and done + 1 < wake:
+            while self._busy and done + 1 < wake:
                 done += 1
                 self._step(done, self.panel.cross_section(done), always=False)
             self._step(wake, self.panel.cross_section(wake), always=False)
             done = wake
             if progress is not None:
                 progress(wake)
-        while not self.venue.idle and done + 1 < len(self.panel):
+        while self._busy and done + 1 < len(self.panel):
             done += 1
             self._step(done, self.panel.cross_section(done), always=False)
         if len(self.panel) and done < len(self.panel) - 1:
             self._step(len(self.panel) - 1, self.panel.cross_section(len(self.panel) - 1), always=False)
+
+    @property
+    def _busy(self) -> bool:
+        """Tell whether the next row matters whatever the strengths do."""
+        return not self.venue.idle or self.trader.retrying
 
     def _step(self, row: int, section: tuple[int, int, tuple[Bar, ...]], *, always: bool) -> None:
         opened, ts, bars = section

@@ -122,7 +122,8 @@ class Venue:
         else:
             resting.order = order
         last = self._last.get(order.instrument)
-        if self._fill_at is FillAt.THIS_CLOSE and order.type is OrderType.MARKET and last is not None:
+        at_once = self._fill_at is FillAt.THIS_CLOSE and order.type is OrderType.MARKET
+        if at_once and last is not None and last.volume > 0:
             return (self._execute(resting, self._slipped(order, last.close), last.ts_event),)
         return _NO_FILLS
 

@@ -5,7 +5,7 @@ The page shows the same values: `panels.py` only writes them out for people.
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -197,7 +197,7 @@ class Decision(View, frozen=True, kw_only=True):
     position: int
     working: int
     inputs: dict[str, str]
-    checks: tuple[dict[str, object], ...]
+    checks: tuple[dict[str, Any], ...]
     at: datetime
 
 

@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import ib_async
 
+from robotrader.simulation.gateway import GatewayConfig
 from tests.integration.gateway.world import ACCOUNT, facade, gateway, run
 
-AAPL = ib_async.Stock("AAPL", "SMART", "USD")
+
+def aapl() -> ib_async.Contract:
+    return ib_async.Stock("AAPL", "SMART", "USD")  # a new one each: qualifying changes it
 
 
 def test_connect_account_contracts_and_history() -> None:
     async def body() -> None:
         async with gateway() as (server, port), facade(port) as ib:
+            contract = aapl()
             assert ib.client.serverVersion() == 178
             assert ib.managedAccounts() == [ACCOUNT]
             values = {v.tag: v.value for v in ib.accountValues()}
             assert values["NetLiquidation"] == values["TotalCashValue"] == "1000000.00"
             assert values["AccountType"] == "INDIVIDUAL"
-            (details,) = await ib.reqContractDetailsAsync(AAPL)
+            (details,) = await ib.reqContractDetailsAsync(contract)
             assert (details.minTick, details.contract.primaryExchange) == (0.01, "NASDAQ")
             assert details.liquidHours.startswith("20240102:0930-20240102:1600;20240103:0930-")
             assert await ib.reqContractDetailsAsync(ib_async.Stock("NOPE", "SMART", "USD")) == []
             assert (await ib.reqCurrentTimeAsync()).isoformat() == "2024-01-02T13:30:00+00:00"
-            assert await ib.reqHistoricalDataAsync(AAPL, "", "5 D", "1 day", "TRADES", True) == []
+            assert not await ib.reqHistoricalDataAsync(contract, "", "5 D", "1 day", "TRADES", True)
             for _ in range(3):
                 await ib.reqCurrentTimeAsync()
-            bars = await ib.reqHistoricalDataAsync(AAPL, "", "2 D", "1 day", "TRADES", True)
+            bars = await ib.reqHistoricalDataAsync(contract, "", "2 D", "1 day", "TRADES", True)
             assert [(str(b.date), b.open, b.close, b.volume) for b in bars] == [
                 ("2024-01-03", 101.0, 101.25, 1e6),
                 ("2024-01-04", 102.0, 102.25, 1e6),
             ]
-            assert server.now == int((await ib.reqCurrentTimeAsync()).timestamp()) * 10**9
+            told = await ib.reqCurrentTimeAsync()
+            assert server.now == int(told.timestamp()) * 10**9
 
     run(body)
 
@@ -38,9 +43,10 @@ def test_connect_account_contracts_and_history() -> None:
 def test_an_order_fills_at_the_next_open_and_is_seen_everywhere() -> None:
     async def body() -> None:
         async with gateway() as (_, port), facade(port, 5) as ib:
-            await ib.qualifyContractsAsync(AAPL)
+            contract = aapl()
+            await ib.qualifyContractsAsync(contract)
             await ib.reqCurrentTimeAsync()
-            trade = ib.placeOrder(AAPL, ib_async.MarketOrder("BUY", 100, orderRef="RT-X"))
+            trade = ib.placeOrder(contract, ib_async.MarketOrder("BUY", 100, orderRef="RT-X"))
             await ib.reqCurrentTimeAsync()
             assert trade.orderStatus.status == "Filled"
             (fill,) = trade.fills
@@ -62,14 +68,14 @@ def test_an_order_fills_at_the_next_open_and_is_seen_everywhere() -> None:
 
 
 def test_level_one_and_forming_bars_on_the_open_market() -> None:
-    from robotrader.simulation.gateway import GatewayConfig
-
     async def body() -> None:
         async with gateway(GatewayConfig(speed=3_600.0)) as (_, port), facade(port) as ib:
-            ticker = ib.reqMktData(AAPL, "236")
-            bars = await ib.reqHistoricalDataAsync(AAPL, "", "3 D", "1 day", "TRADES", True, keepUpToDate=True)
+            contract = aapl()
+            await ib.qualifyContractsAsync(contract)
+            ticker = ib.reqMktData(contract, "236")
+            bars = await ib.reqHistoricalDataAsync(contract, "", "3 D", "1 day", "TRADES", True, keepUpToDate=True)
             assert len(bars) == 3
-            trade = ib.placeOrder(AAPL, ib_async.MarketOrder("BUY", 10))
+            trade = ib.placeOrder(contract, ib_async.MarketOrder("BUY", 10))
             await bars.updateEvent
             while not trade.isDone():
                 await trade.statusEvent

@@ -1,7 +1,7 @@
 """A trader's day over the genuine protocol: connect, look, trade, in lock-step and on a running clock."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
@@ -23,7 +23,7 @@ from robotrader.model import (
     Side,
     StrategyId,
 )
-from robotrader.ports import BrokerMessage, LinkChanged, TimeAdvanced
+from robotrader.ports import Arrival, BrokerMessage, LinkChanged, TimeAdvanced
 from tests.integration.ibkr.simulated import PANEL, SESSIONS, Simulated, make_gateway, simulated
 
 
@@ -47,31 +47,39 @@ def buy(world: Simulated, number: int, ts: int, *, quantity: int = 100) -> Order
     )
 
 
+async def arrivals(world: Simulated) -> AsyncIterator[Arrival]:
+    """Yield what arrives, pulling the time when idle as the runner does, until time ends."""
+    taken, ended = 0, False
+    while not ended or len(world.inbox.all) > taken:
+        if len(world.inbox.all) == taken:
+            if not world.feed.pending():
+                world.link.request_time()
+            await world.inbox.next()
+        arrival, taken = world.inbox.all[taken], taken + 1
+        ended = ended or (isinstance(arrival, TimeAdvanced) and arrival.ended)
+        yield arrival
+
+
 async def trade_to_the_end(world: Simulated) -> list[AnyEvent]:
-    """Do what the runner does: time, bars, an order every third session; return all events, each key once."""
+    """Order something every third session; return all events, each key once."""
     events: dict[object, AnyEvent] = {}
-    inbox, taken, ended, number = world.inbox, 0, False, 0
+    number, sections = 0, 0
     world.feed.on_time(world.gateway.now)
-    while not ended or len(inbox.all) > taken:
-        if len(inbox.all) == taken and not world.feed.pending():
-            world.link.request_time()
-        if len(inbox.all) == taken:
-            await inbox.next()
-        arrival, taken = inbox.all[taken], taken + 1
+    async for arrival in arrivals(world):
         match arrival:
             case TimeAdvanced():
                 world.feed.on_time(arrival.ts)
-                ended = arrival.ended
             case BrokerMessage():
                 for event in world.broker.interpret(arrival):
                     events.setdefault((type(event), event.source_id), event)
             case BarsClosed():
                 events[arrival.ts_event] = arrival
-                if len(world.inbox.of(BarsClosed)) % 3 == 0:
+                sections += 1
+                if sections % 3 == 0:
                     number += 1
                     world.broker.submit(buy(world, number, arrival.ts_event), number)
             case _:
-                raise AssertionError(arrival)
+                pytest.fail(f"unexpected: {arrival}")
     return list(events.values())
 
 
@@ -100,6 +108,14 @@ def test_fifty_sessions_in_lock_step_give_every_bar_and_fill_at_the_next_open() 
         assert world.feed.counts.bad_bars == world.feed.counts.stale == world.feed.counts.absent == 0
 
     on_gateway(scenario)
+
+
+def test_old_servers_speak_of_lots_but_volume_is_in_shares() -> None:
+    async def scenario(world: Simulated) -> None:
+        [event] = await world.feed.warmup(world.gateway.now, 1)
+        assert [b.volume for b in event.bars] == [float(v // 100 * 100) for v in PANEL.volume[4]]
+
+    on_gateway(scenario, server_version=157, start=SESSIONS.closes[4])
 
 
 def test_lock_step_is_deterministic() -> None:

@@ -1,6 +1,5 @@
 """Default deny. Routes come from the application's own map, so a route added tomorrow is tested tomorrow."""
 
-import asyncio
 import re
 from pathlib import Path
 
@@ -16,14 +15,16 @@ OWN = "http://127.0.0.1:8787"
 
 def routes(app: Quart, *, unsafe: bool) -> list[tuple[str, str, str]]:
     """List (method, path, endpoint) of every route, with its parameters filled in."""
-    found = []
-    for rule in app.url_map.iter_rules():
-        path = re.sub(r"<any\(([^,)]+)[^>]*>", r"\1", rule.rule)
-        path = re.sub(r"<path:[^>]+>", "css/app.css", path)
-        for method in sorted(rule.methods or ()):
-            if (method not in SAFE_METHODS) == unsafe:
-                found.append((method, path, rule.endpoint))
-    return found
+
+    def filled(rule: str) -> str:
+        return re.sub(r"<path:[^>]+>", "css/app.css", re.sub(r"<any\(([^,)]+)[^>]*>", r"\1", rule))
+
+    return [
+        (method, filled(rule.rule), rule.endpoint)
+        for rule in app.url_map.iter_rules()
+        for method in sorted(rule.methods or ())
+        if (method not in SAFE_METHODS) == unsafe
+    ]
 
 
 @pytest.fixture
@@ -126,21 +127,23 @@ def test_a_foreign_host_gets_nothing_not_even_the_health(dash: Dashboard, host: 
 
 def test_every_answer_is_hardened(dash: Dashboard) -> None:
     async def scenario() -> None:
-        answers = [await dash.get(path) for path in ("/", "/login", "/healthz", "/api/v1/status", "/static/css/app.css")]
+        public = ("/", "/login", "/healthz", "/api/v1/status", "/static/css/app.css")
+        answers = [await dash.get(path) for path in public]
         answers.append(await dash.get("/", Host="evil.example"))
         await dash.sign_in()
         answers += [await dash.get(path) for path in ("/", "/nothing", "/halt", "/api/v1/orders", "/api/openapi.json")]
         for answer in answers:
             for name, value in HEADERS.items():
                 assert answer.headers[name] == value
-            assert not [name for name in answer.headers.keys() if name.lower().startswith("access-control")]
+            assert not [name for name in dict(answer.headers) if name.lower().startswith("access-control")]
 
     run(scenario)
 
 
 def test_scripts_and_styles_have_their_types(dash: Dashboard) -> None:
     async def scenario() -> None:
-        for path, mime in (("js/main.js", "text/javascript"), ("css/app.css", "text/css"), ("icon.svg", "image/svg+xml")):
+        types = {"js/main.js": "text/javascript", "css/app.css": "text/css", "icon.svg": "image/svg+xml"}
+        for path, mime in types.items():
             assert (await dash.get(f"/static/{path}")).mimetype == mime
 
     run(scenario)
@@ -167,4 +170,4 @@ def test_a_body_has_a_limit(dash: Dashboard) -> None:
         )  # fmt: skip
         assert answer.status_code == 413
 
-    asyncio.run(scenario())
+    run(scenario)

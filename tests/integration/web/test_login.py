@@ -1,4 +1,4 @@
-"""Signing in: a link works once and for ten minutes, a session ends when it should, and neither is kept in the clear."""
+"""Signing in: a link works once and for ten minutes, a session ends in time, and neither is kept in the clear."""
 
 from pathlib import Path
 

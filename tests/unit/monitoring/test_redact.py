@@ -29,8 +29,8 @@ def test_other_keys_keep_their_values(key: str) -> None:
     [
         f"password={CANARY}", f"'api_key': '{CANARY}'", f'{{"token": "{CANARY}"}}', f"Authorization: Bearer {CANARY}",
         f"bearer {CANARY}", f"postgresql://user:{CANARY}@host/db", f"secret = {CANARY};",
-        f"Config(password='{CANARY} x')", f"eyJhbGciOiJIUzI1NiJ9.{CANARY}.{CANARY}", f"-----BEGIN RSA PRIVATE KEY-----\n{CANARY}\n",
-        f"db_password_file: {CANARY}",
+        f"Config(password='{CANARY} x')", f"eyJhbGciOiJIUzI1NiJ9.{CANARY}.{CANARY}",
+        f"-----BEGIN RSA PRIVATE KEY-----\n{CANARY}\n", f"db_password_file: {CANARY}",
     ],
 )  # fmt: skip
 def test_secrets_are_known_by_their_shape(text: str) -> None:

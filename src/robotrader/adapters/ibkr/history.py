@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 _MAX_OPEN = 40  # IBKR allows 50 historical requests under way
 _MAX_DAYS = 365  # longer durations must be asked for in years
 _SESSIONS_A_YEAR = 250
+_IN_SHARES = 175  # server version from which volumes are in shares; before, in lots of 100
 
 Bars = dict[int, dict[InstrumentId, Bar]]
 """Bars by session close (ns UTC) and instrument."""
@@ -140,12 +141,13 @@ class HistoryRound:
     def _take(self, instrument: Instrument, rows: list[Any]) -> None:
         source = self._source
         dates, found = source.sessions.dates, {}
-        for compact, *values in rows:
+        lot = 1 if source.connection.server_version >= _IN_SHARES else 100
+        for compact, *prices, volume in rows:
             date = f"{compact[:4]}-{compact[4:6]}-{compact[6:]}"
             if not dates[self.first] <= date <= dates[self.last]:
                 continue  # older than asked for, or of a session that has not closed
             try:
-                bar = _bar(instrument, date, source.sessions.close_of(date), values)
+                bar = _bar(instrument, date, source.sessions.close_of(date), [*prices, volume * lot])
             except BadTick as error:
                 source.counts.bad_bars += 1
                 _log.warning("bar dropped: %s", error)

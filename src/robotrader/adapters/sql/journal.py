@@ -109,11 +109,15 @@ class SqlTransaction:
 
     def flush(self) -> None:
         """Write what waits; the fills go before the orders, whose average price they give."""
-        for name, rows in self._rows.items():
+        for name in tuple(self._rows):
+            self._write(name)
+        self._rows["orders"] = [self._order_row(*entry) for entry in self._orders.values()]
+        self._write("orders")
+
+    def _write(self, name: str) -> None:
+        rows = self._rows.pop(name, [])
+        if rows:
             self._connection.exec_driver_sql(SQL[name], rows)
-        if self._orders:
-            rows = [self._order_row(*entry) for entry in self._orders.values()]
-            self._connection.exec_driver_sql(SQL["orders"], rows)
 
     def _order_row(self, working: WorkingOrder, seq: int, ts: int) -> Row:
         average = None
@@ -146,16 +150,16 @@ class SqlTransaction:
     def _known(self, event: AnyEvent, row: Row) -> None:
         """Drop an event that came again; keep it as a conflict if it says something else now."""
         first = self._connection.exec_driver_sql(SQL["known"], row).one()
-        content = _content(row["payload"])
-        if first.payload_hash == row["payload_hash"] or content == _content(first.payload):
-            return
-        kept = {name: row[name] for name in ("type", "source_id", "payload", "ts_init")}
-        self._rows["conflicts"].append({**kept, "seq": first.seq, "payload_hash": payload_hash(content)})
         if isinstance(event, BarsClosed):
             self._restate(event, first.seq)
+        content = _content(row["payload"])
+        if first.payload_hash != row["payload_hash"] and content != _content(first.payload):
+            kept = {name: row[name] for name in ("type", "source_id", "payload", "ts_init")}
+            self._rows["conflicts"].append({**kept, "seq": first.seq, "payload_hash": payload_hash(content)})
 
     def _restate(self, event: BarsClosed, seq: int) -> None:
         """Keep restated bars as new versions: never overwritten, never dropped, never decided on again."""
+        self._write("bars")  # the versions of this very batch count too
         for bar in event.bars:
             row = projections.bar_row(bar, event, seq=seq, version=1)
             last = self._connection.exec_driver_sql(SQL["bar"], row).first()
@@ -180,6 +184,7 @@ class SqlJournal:
         self._connection = database.write.connect()
         self._head = _Head(0, GENESIS)
         self._run: _Run | None = None
+        self._read_to: int | None = None
         self._nothing_open_at: int | None = None
 
     @asynccontextmanager
@@ -210,14 +215,24 @@ class SqlJournal:
         broken = first_break(found, seq=after, last=found[0]["prev_hash"] if found and after else GENESIS)
         if broken is not None:
             raise InvariantViolation(f"the journal's chain is broken: {broken}; restore a backup", after=after)
+        self._read_to = found[-1]["seq"] if found else after
         return [journal_row(row) for row in found]
 
     async def begin_run(self, run_id: str, code_version: str) -> int:
-        """Take the journal for a new run and return its epoch; whoever had it can write no more."""
+        """Take the journal for a new run and return its epoch; whoever had it can write no more.
+
+        Raises
+        ------
+        InvariantViolation
+            Another trader wrote after `rows` was read here: what was replayed is not what happened.
+        """
         with self._write() as connection:
+            head = _head(connection)[1]
+            if self._read_to not in {None, head.seq}:
+                raise InvariantViolation(f"the journal ends at {head.seq}, but was read up to {self._read_to}: "
+                                         "another trader is running; stop one of them", seq=head.seq)  # fmt: skip
             parameters = {"run_id": run_id, "code_version": code_version}
             epoch = int(connection.exec_driver_sql(SQL["new_run"], parameters).scalar_one())
-            head = _head(connection)[1]
         self._run, self._head = _Run(run_id, epoch), head
         return epoch
 
@@ -245,8 +260,10 @@ class SqlJournal:
         return [msgspec.convert({**times, **row}, RequestReceived) for row in found]
 
     async def close(self) -> None:
-        """Release the connection; the database is closed by who opened it."""
+        """Close the journal and its database's connections; a database in memory lives on."""
         self._connection.close()
+        if self._database.path is not None:
+            self._database.close()
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:

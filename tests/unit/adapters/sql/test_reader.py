@@ -110,6 +110,16 @@ def test_restated_bars_are_a_new_version_and_a_conflict(reader: JournalReader, r
     assert (conflict.seq, conflict.type, conflict.ts_init) == (1, "BarsClosed", 9)
 
 
+def test_bars_restated_in_one_batch_and_back_again_are_versions(reader: JournalReader, record: Record) -> None:
+    def write(tx: Transaction) -> None:
+        for close in (50.0, 50.5, 50.0):
+            tx.event(make.bars_closed(0, 100.0, close))
+
+    record(write)
+    assert [bar.close for bar in reader.bars(make.QQQ.id)] == [50.0]
+    assert reader.counts()["bars"] == 1 + 3
+
+
 def test_a_bar_that_was_missing_is_added(reader: JournalReader, record: Record) -> None:
     record(lambda tx: tx.event(make.bars_closed(0, 100.0)), lambda tx: tx.event(make.bars_closed(0, 100.0, 50.0)))
     assert [bar.close for bar in reader.bars(make.QQQ.id)] == [50.0]
