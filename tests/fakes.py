@@ -157,6 +157,7 @@ class FakeBroker:
     def __init__(self) -> None:
         self.submitted: list[tuple[Order, int]] = []
         self.canceled: list[OrderId] = []
+        self.wire: list[str] = []
         self.bound: dict[OrderId, int] = {}
         self.snapshots: list[BrokerSnapshot] = [snapshot()]
         self.on_submit: Callable[[Order], None] = lambda _: None
@@ -168,9 +169,11 @@ class FakeBroker:
 
     def submit(self, order: Order, broker_order_id: int) -> None:
         self.on_submit(order)
+        self.wire.append("submit")
         self.submitted.append((order, broker_order_id))
 
     def cancel(self, order_id: OrderId) -> None:
+        self.wire.append("cancel")
         self.canceled.append(order_id)
 
     def interpret(self, message: BrokerMessage) -> Sequence[AnyEvent]:

@@ -16,33 +16,27 @@ from typing import Annotated, Any
 
 import typer
 
-from robotrader.model.errors import (
-    BrokerUnavailable,
-    ConfigError,
-    DataError,
-    InvariantViolation,
-    RoboTraderError,
-)
-
 SCHEMA_VERSION = 1
 
 OK, FAILED, USAGE, NOT_RUNNING, REFUSED, CONFIG, BROKER, DATA, PARTIAL, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 8, 130
 
-_CODES: tuple[tuple[type[Exception], int], ...] = (
-    (ConfigError, CONFIG),
-    (DataError, DATA),
-    (BrokerUnavailable, BROKER),
-    (InvariantViolation, REFUSED),
-    (RoboTraderError, FAILED),
-)
+
+class Stop(Exception):
+    """A command ends here: an outcome of the command line, not a fault of the program."""
+
+    code = FAILED
 
 
-class NotRunning(RoboTraderError):
+class NotRunning(Stop):
     """The command needs a live process, and there is none."""
 
+    code = NOT_RUNNING
 
-class Refused(RoboTraderError):
+
+class Refused(Stop):
     """Safety says no."""
+
+    code = REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +148,12 @@ def _call(shared: Mapping[str, Any]) -> Call:
 
 
 def _run(function: Callable[..., Any], call: Call, arguments: Mapping[str, Any]) -> int:
+    from robotrader.model.errors import RoboTraderError  # not for `--help`: the vocabulary costs 50 ms
+
     try:
         found = function(call, **arguments)
         answer = asyncio.run(found) if inspect.iscoroutine(found) else found
-    except (RoboTraderError, OSError) as error:
+    except (RoboTraderError, Stop, OSError) as error:
         return _fail(call, error)
     except KeyboardInterrupt:
         call.note("interrupted")
@@ -171,15 +167,20 @@ def _run(function: Callable[..., Any], call: Call, arguments: Mapping[str, Any])
 
 
 def _fail(call: Call, error: Exception) -> int:
-    code = {NotRunning: NOT_RUNNING, Refused: REFUSED}.get(type(error))
-    if code is None:
-        code = next((c for kind, c in _CODES if isinstance(error, kind)), FAILED)
+    code = error.code if isinstance(error, Stop) else _code_of(error)
     if call.verbose:
         traceback.print_exception(error)
     print(f"error: {error}", file=sys.stderr, flush=True)  # noqa: T201
     if call.as_json:
         call.emit(Answer({"error": str(error), "kind": type(error).__name__, "exit_code": code}))
     return code
+
+
+def _code_of(error: Exception) -> int:
+    from robotrader.model.errors import BrokerUnavailable, ConfigError, DataError, InvariantViolation
+
+    codes = ((ConfigError, CONFIG), (DataError, DATA), (BrokerUnavailable, BROKER), (InvariantViolation, REFUSED))
+    return next((code for kind, code in codes if isinstance(error, kind)), FAILED)
 
 
 def plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from robotrader.cli.command import OK, PARTIAL, Answer, Call, command
-from robotrader.cli.read import effective_state, flag_reason, opened
+from robotrader.cli.read import effective_state, flag_reason, opened, sound
 from robotrader.model import Action, OrderId, OrderState, RoboTraderError, TradingState
 
 if TYPE_CHECKING:
@@ -81,15 +81,14 @@ def _quietly(look: Callable[[], T], *, excused: bool) -> T | None:
 
 def _submit(call: Call, action: Action, reason: str) -> str | None:
     """Write the request down and return its id; None when only the flag file could be written."""
-    from sqlalchemy.exc import SQLAlchemyError
-
     from robotrader import bootstrap
 
-    if action is Action.REDUCE:
-        bootstrap.migrate(call.state)  # unlike the others it has no flag: without a journal it would be lost
     try:
-        ack = bootstrap.request(call.state, action, reason, _actor())
-    except (RoboTraderError, SQLAlchemyError) as error:
+        with sound(call.state):
+            if action is Action.REDUCE:
+                bootstrap.migrate(call.state)  # unlike the others it has no flag: without a journal it would be lost
+            ack = bootstrap.request(call.state, action, reason, _actor())
+    except RoboTraderError as error:
         if action is not Action.HALT or flag_reason(call.state) is None:
             raise
         call.note(f"the journal did not take the request, the flag file alone holds: {error}")

@@ -27,8 +27,9 @@ def show(call: Call) -> Answer:
 
 def seed(
     call: Call,
+    *,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Equal seeds give equal bars, everywhere.")],
-    symbols: Annotated[str, typer.Option("--symbols", metavar="A,B", help="Symbols, separated by commas.")] = "AAA,BBB,CCC",
+    symbols: Annotated[str, typer.Option("--symbols", metavar="A,B", help="Symbols.")] = "AAA,BBB,CCC",
     spec: Annotated[BarSpec, typer.Option("--spec", help="Length of a bar.")] = BarSpec.DAY,
     bars: Annotated[int, typer.Option("--bars", min=1, help="Bars of each symbol.")] = 2_520,
 ) -> Answer:
@@ -42,4 +43,5 @@ def seed(
         "dataset": "seed", "seed": seed, "symbols": names, "spec": spec, "bars": bars, "rows": made.rows,
         "file": made.file, "data_hash": made.data_hash,
     }  # fmt: skip
-    return Answer(payload, f"seed: {made.rows:,} bars of {spec} for {', '.join(names)}\n{made.file}\nhash {made.data_hash}")
+    text = f"seed: {made.rows:,} bars of {spec} for {', '.join(names)}\n{made.file}\nhash {made.data_hash}"
+    return Answer(payload, text)

@@ -3,6 +3,8 @@
 import typer
 
 from robotrader.cli.command import FAILED, OK, Answer, Call, command, facts, table
+from robotrader.cli.read import sound
+from robotrader.model import DataError
 
 _NO_JOURNAL = "there is no journal yet: nothing to verify"
 
@@ -19,28 +21,28 @@ def migrate(call: Call) -> Answer:
     """Create the journal, or bring it to the schema of this version."""
     from robotrader import bootstrap
 
-    before = bootstrap.stats(call.state).schema
-    bootstrap.migrate(call.state)
-    schema, journal = bootstrap.stats(call.state).schema, call.state / bootstrap.JOURNAL
+    with sound(call.state):
+        before = bootstrap.stats(call.state).schema
+        bootstrap.migrate(call.state)
+        schema, journal = bootstrap.stats(call.state).schema, call.state / bootstrap.JOURNAL
     did = {None: "created with", schema: "was already at"}.get(before, f"went from schema {before} to")
-    return Answer({"ok": True, "schema": schema, "before": before, "journal": journal}, f"{journal} {did} schema {schema}")
+    payload = {"ok": True, "schema": schema, "before": before, "journal": journal}
+    return Answer(payload, f"{journal} {did} schema {schema}")
 
 
 def verify(call: Call) -> Answer:
     """Check the file, the hash chain, the append-only guards, and every invariant, replay included."""
-    from sqlalchemy.exc import SQLAlchemyError
-
     from robotrader import bootstrap
 
     try:
-        if bootstrap.stats(call.state).schema is None:
-            payload = {"ok": True, "events": 0, "chain_ok": True, "invariants": {}, "note": _NO_JOURNAL}
-            return Answer(payload, f"{_NO_JOURNAL} ({call.state})")
-        report = bootstrap.verify(call.state)
-    except SQLAlchemyError as error:
-        said = str(getattr(error, "orig", None) or error)
-        payload = {"ok": False, "events": 0, "chain_ok": False, "invariants": {}, "file_ok": False, "file": said}
-        return Answer(payload, f"the journal cannot be read: {said}; restore a backup", FAILED)
+        with sound(call.state):
+            report = None if bootstrap.stats(call.state).schema is None else bootstrap.verify(call.state)
+    except DataError as error:
+        payload = {"ok": False, "events": 0, "chain_ok": False, "invariants": {}, "file_ok": False, "file": str(error)}
+        return Answer(payload, str(error), FAILED)
+    if report is None:
+        payload = {"ok": True, "events": 0, "chain_ok": True, "invariants": {}, "note": _NO_JOURNAL}
+        return Answer(payload, f"{_NO_JOURNAL} ({call.state})")
     shown = {
         "verdict": "ok" if report.ok else "NOT OK",
         "events": report.events,
@@ -59,7 +61,8 @@ def stats(call: Call) -> Answer:
     """Show the rows of every table, the size of the file, and the schema version."""
     from robotrader import bootstrap
 
-    found = bootstrap.stats(call.state)
+    with sound(call.state):
+        found = bootstrap.stats(call.state)
     head = facts({"schema": found.schema, "bytes": f"{found.bytes:,}"})
     return Answer(
         {"rows": found.rows, "bytes": found.bytes, "schema": found.schema, "journal": call.state / bootstrap.JOURNAL},

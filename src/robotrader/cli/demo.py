@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import typer
 
 from robotrader.cli.command import BROKER, CONFIG, FAILED, OK, Answer, Call, command, facts
-from robotrader.model.errors import BrokerUnavailable, ConfigError, RoboTraderError
 
 MAX_RESTARTS = 5
 STOP_S = 10.0
@@ -99,6 +98,8 @@ async def demo(
 
 
 def _chosen(strategy: str | None) -> tuple[str, ...]:
+    from robotrader.model import ConfigError
+
     if strategy is None:
         return tuple(_STRATEGIES)
     if strategy not in _STRATEGIES:
@@ -140,6 +141,8 @@ class _Processes:
 
     async def dashboard(self, port: int) -> str:
         """Start the dashboard and return its one-time link; a busy port gives way to a free one."""
+        from robotrader.model import ConfigError
+
         options = ["--state", str(self._state), "--json", "--simulated", "--note", NOTE]
         try:
             found = await _first_line(await self._start("dashboard", "--port", str(port), *options), "dashboard")
@@ -156,6 +159,8 @@ class _Processes:
         ConfigError, RoboTraderError
             It refused to start, or died too often.
         """
+        from robotrader.model import ConfigError, RoboTraderError
+
         while True:
             child = await self._start("trade", "--config", str(self._state / "demo.toml"), "--quiet")
             code = await child.wait()
@@ -182,6 +187,8 @@ class _Processes:
 
 async def _first_line(child: Process, name: str) -> dict[str, Any]:
     """Return the first JSON line of a child: where it listens."""
+    from robotrader.model import BrokerUnavailable, ConfigError
+
     assert child.stdout is not None  # noqa: S101 - it was started with a pipe
     line = await child.stdout.readline()
     found: dict[str, Any] = json.loads(line) if line.strip() else {}

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from robotrader.model.errors import ConfigError
-
 Strategy = Annotated[str, typer.Argument(metavar="STRATEGY", help="Library id, or path/to/file.py:ClassName.")]
 Data = Annotated[str, typer.Option("--data", help="Dataset name (`robotrader data list`), file or folder.")]
 Parameters = Annotated[list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="A strategy parameter.")]
@@ -20,6 +18,8 @@ def parse_parameters(pairs: Sequence[str] | None) -> dict[str, int | float]:
     ConfigError
         A pair is not NAME=NUMBER.
     """
+    from robotrader.model import ConfigError
+
     found: dict[str, int | float] = {}
     for pair in pairs or ():
         name, _, text = pair.partition("=")

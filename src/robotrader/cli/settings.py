@@ -56,7 +56,7 @@ def validate(call: Call) -> Answer:
     return Answer({"ok": not reasons, "reasons": reasons}, text if reasons else "valid", CONFIG if reasons else OK)
 
 
-def schema(call: Call) -> Answer:
+def schema(_call: Call) -> Answer:
     """Print the JSON schema of a configuration file, for editors."""
     from robotrader import config
 
@@ -73,7 +73,7 @@ def init(call: Call) -> Answer:
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
     except FileExistsError:
-        raise Refused(f"{file} is there already and stays as it is: move it away, or name another with --config") from None
+        raise Refused(f"{file} is there already and stays as it is; --config names another") from None
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         stream.write(starter_config())
     text = f"wrote {file} (mode 0600)\nset your account in it, then: robotrader doctor --config {file}"

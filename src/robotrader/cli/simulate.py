@@ -8,7 +8,6 @@ import typer
 
 from robotrader.cli.command import FAILED, OK, Answer, Call, command, facts, iso
 from robotrader.cli.options import Data, Parameters, Strategy, parse_parameters
-from robotrader.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from robotrader.adapters.parquet.datasets import Loaded
@@ -44,6 +43,7 @@ def backtest(
 ) -> Answer:
     """Run one backtest over recorded bars, with the trader that also trades live."""
     from robotrader import bootstrap
+    from robotrader.model import ConfigError
     from robotrader.research.report import summary, write_run
 
     if engine not in {"auto", "event"}:
@@ -71,6 +71,8 @@ def _say_quarantined(call: Call, loaded: "Loaded") -> None:
 
 
 def _half_spread(text: str) -> Decimal:
+    from robotrader.model import ConfigError
+
     if text == "none":
         return Decimal(0)
     kind, _, number = text.partition(":")
@@ -86,8 +88,8 @@ def _half_spread(text: str) -> Decimal:
 def _configured(
     strategy: str, loaded: "Loaded", *, parameters: list[str] | None, cash: str, sizer: str, resize: str | None
 ) -> Any:
+    from robotrader.model import ConfigError, StrategyConfig, StrategyId
     from robotrader.model import Resize as Rule
-    from robotrader.model import StrategyConfig, StrategyId
 
     if resize not in {None, *Rule}:
         raise ConfigError(f"resize must be on_change or every_bar; found {resize!r}")

@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import assert_never
 
 import msgspec
-from msgspec import structs
 
 from robotrader.engine.market import MarketFacts
 from robotrader.engine.orders import WorkingOrders
@@ -55,7 +54,6 @@ from robotrader.model import (
     RunEnded,
     RunStarted,
     SetTradingState,
-    Side,
     Signal,
     StrategyConfig,
     Submit,
@@ -66,7 +64,7 @@ from robotrader.model import (
 )
 from robotrader.portfolio.ledger import Ledger
 from robotrader.portfolio.sizing import SizingInputs, parse_sizer, target_quantity
-from robotrader.risk.checks import Facts, is_reducing
+from robotrader.risk.checks import Facts
 from robotrader.risk.gate import evaluate
 from robotrader.risk.halt import TradingStates
 from robotrader.risk.rates import RateWindow
@@ -282,22 +280,21 @@ class Trader:
                 Cancel(ts_event=event.ts_event, order_id=w.order.id, reason=f"{state}: {reason}")
                 for w in self.orders.open_orders()
                 if strategy in {None, w.order.strategy} and instrument in {None, w.order.instrument}
-                and w.state is not OrderState.PENDING_CANCEL and not self._protects(w)
+                and w.state is not OrderState.PENDING_CANCEL and not self._stays(w, state)
             ]  # fmt: skip
         return out
 
-    def _protects(self, working: WorkingOrder) -> bool:
-        """Tell whether an open order only reduces the position (itself not counted as open)."""
-        order = structs.replace(working.order, quantity=working.leaves)
-        snapshot = self._values.snapshot(order, order.ts_event, self._limits)
-        side = "open_buy" if order.side is Side.BUY else "open_sell"
-        return is_reducing(order, structs.replace(snapshot, **{side: getattr(snapshot, side) - working.leaves}))
+    def _stays(self, working: WorkingOrder, state: TradingState) -> bool:
+        """Tell whether a stop leaves an open order alone; under a halt, one not yet sent can be sent no more."""
+        unsent = working.state is OrderState.AUTHORIZED and state.severity >= TradingState.HALTED.severity
+        return not unsent and self._values.protects(working, self._limits)
 
     def _configure(self, event: RunStarted) -> None:
         """Take over a run's configuration; books, orders and states go on."""
         self._instruments.update({i.id: i for i in event.instruments})
         self._market.define(event.instruments)
         self._limits = event.limits
+        self._rates.remember(event.limits.duplicate_window_s)
         before, self._runtimes = self._runtimes, []
         for config in event.strategies:
             self.ledger.open_book(config.id, config.capital)
@@ -313,9 +310,6 @@ class Trader:
 
     def digest(self) -> str:
         """Return a hash of orders, positions, cash and trading state: equal states have equal hashes."""
-        state = {
-            "orders": list(self.orders),
-            "books": [(b.strategy, b.cash, b.commission, b.positions()) for b in self.ledger.books],
-            "global": self.states.of((None, None)),
-        }
+        books = [(b.strategy, b.cash, b.commission, b.positions()) for b in self.ledger.books]
+        state = (list(self.orders), books, self.states.entries())
         return hashlib.sha256(msgspec.json.encode(state, order="sorted")).hexdigest()

@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+from msgspec import structs
+
 from robotrader.engine.market import MarketFacts
 from robotrader.engine.orders import WorkingOrders
 from robotrader.model import (
@@ -13,9 +15,11 @@ from robotrader.model import (
     RiskLimit,
     Side,
     StrategyId,
+    WorkingOrder,
     money,
 )
 from robotrader.portfolio.ledger import Ledger
+from robotrader.risk.checks import is_reducing
 
 
 class Valuation:
@@ -66,6 +70,13 @@ class Valuation:
             reference_spec_ns=None if last is None else last.spec.nanos,
             average_daily_volume=self._market.average_daily_volume(iid) if by_volume else None,
         )
+
+    def protects(self, working: WorkingOrder, limits: RiskLimit) -> bool:
+        """Tell whether an open order only reduces the position (itself not counted as open)."""
+        order = structs.replace(working.order, quantity=working.leaves)
+        snapshot = self.snapshot(order, order.ts_event, limits)
+        side = "open_buy" if order.side is Side.BUY else "open_sell"
+        return is_reducing(order, structs.replace(snapshot, **{side: getattr(snapshot, side) - working.leaves}))
 
     def mark(self, ts: int) -> PortfolioMarked:
         """Return all books at the last prices, and their sums: the account."""

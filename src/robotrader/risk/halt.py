@@ -28,3 +28,7 @@ class TradingStates:
         """Return the worst of global, strategy and instrument, with its reason."""
         scopes: tuple[Scope, ...] = (GLOBAL, (strategy, None), (None, instrument), (strategy, instrument))
         return max((self.of(s) for s in scopes), key=lambda entry: entry[0].severity)
+
+    def entries(self) -> list[tuple[str, str, TradingState, str]]:
+        """Return (strategy, instrument, state, reason) of every scope that was ever set; "" is all of them."""
+        return sorted((strategy or "", iid or "", *entry) for (strategy, iid), entry in self._states.items())

@@ -5,19 +5,24 @@ from collections import deque
 from robotrader.model import NANOS_PER_SECOND, Order
 from robotrader.risk.checks import RateCounts
 
-_KEEP = 10 * NANOS_PER_SECOND
+_KEEP_S = 10.0
 
 
 class RateWindow:
-    """Approved orders of the last 10 s; bounded by the rate limits themselves."""
+    """Approved orders of the last 10 s, or of the duplicate window; bounded by the rate limits themselves."""
 
     def __init__(self) -> None:
         self._sent: deque[tuple[int, Order]] = deque()
+        self._keep_ns = int(_KEEP_S * NANOS_PER_SECOND)
+
+    def remember(self, window_s: float | None) -> None:
+        """Remember orders for at least so long."""
+        self._keep_ns = int(max(window_s or 0.0, _KEEP_S) * NANOS_PER_SECOND)
 
     def record(self, order: Order, now: int) -> None:
         """Note an order that is about to be sent."""
         self._sent.append((now, order))
-        while self._sent and self._sent[0][0] < now - _KEEP:
+        while self._sent and self._sent[0][0] < now - self._keep_ns:
             self._sent.popleft()
 
     def counts(self, order: Order, now: int) -> RateCounts:

@@ -10,12 +10,13 @@ from typing import TypeVar
 
 from quart import current_app, g
 
+from robotrader.model import Action
 from robotrader.ports import JournalReader
 from robotrader.web import panels, queries, views
 from robotrader.web.config import WebConfig
 from robotrader.web.layout import Page
 from robotrader.web.live import LiveFeed
-from robotrader.web.requests import RequestDesk, SubmitRequest
+from robotrader.web.requests import RequestAck, RequestDesk, SubmitRequest
 from robotrader.web.sessions import Now, SessionStore, Throttle
 from robotrader.web.snapshot import SnapshotReader, StatusRows
 
@@ -49,6 +50,12 @@ class Web:
     async def read(self, query: Callable[[SnapshotReader], T]) -> T:
         """Run a query beside the event loop; one at a time, so that a reader needs no locks."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: query(self._reader()))
+
+    async def ask(self, key: str, action: Action, reason: str) -> RequestAck:
+        """Make an operator's request durable, once per `key`; the page shows it from then on."""
+        ack = await self.desk.take(key, action=action, reason=reason, actor=_actor())
+        self.live.refresh()
+        return ack
 
     def describe(self, rows: StatusRows) -> views.Status:
         """Describe the trader by its rows and this dashboard's settings."""
@@ -88,6 +95,6 @@ def web() -> Web:
     return found
 
 
-def actor() -> str:
+def _actor() -> str:
     """Name who asks, for the audit trail: the session, without its secret."""
     return f"dashboard session {hashlib.sha256(g.session_id.encode()).hexdigest()[:8]}"

@@ -48,6 +48,10 @@ class LiveFeed:
         """End every stream now: the server waits for nobody at shutdown."""
         self._closed.set()
 
+    def refresh(self) -> None:
+        """Read anew at the next look: something was written beside the chain."""
+        self._looked = self._loaded = float("-inf")
+
     @property
     def full(self) -> bool:
         """Tell whether no further stream is allowed."""

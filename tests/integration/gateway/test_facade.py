@@ -22,6 +22,7 @@ def test_connect_account_contracts_and_history() -> None:
             assert values["NetLiquidation"] == values["TotalCashValue"] == "1000000.00"
             assert values["AccountType"] == "INDIVIDUAL"
             (details,) = await ib.reqContractDetailsAsync(contract)
+            assert details.contract is not None
             assert (details.minTick, details.contract.primaryExchange) == (0.01, "NASDAQ")
             assert details.liquidHours.startswith("20240102:0930-20240102:1600;20240103:0930-")
             assert await ib.reqContractDetailsAsync(ib_async.Stock("NOPE", "SMART", "USD")) == []

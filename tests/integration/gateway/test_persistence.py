@@ -71,13 +71,13 @@ def test_a_restart_continues_with_the_same_state(tmp_path: Path) -> None:
 def test_the_record_needs_nothing_but_the_file(tmp_path: Path) -> None:
     session(tmp_path)
     record = GatewayRecord.read(tmp_path)
-    assert [(p.order_ref, p.order_id, p.side, p.quantity, p.modify, p.code) for p in record.placements] == [
-        ("RT-ONE", 1, "BUY", 100, False, 0),
-        ("RT-TWO", 2, "SELL", 40, False, 0),
-        ("RT-THREE", 3, "BUY", 100, False, 0),
-        ("RT-THREE", 3, "BUY", 60, True, 0),
-        ("RT-FOUR", 4, "BUY", 100, False, 0),
-        ("RT-ONE", 5, "BUY", 100, False, 200),
+    assert [(p.order_ref, p.order_id, p.side, str(p.quantity), p.modify, p.code) for p in record.placements] == [
+        ("RT-ONE", 1, "BUY", "100", False, 0),
+        ("RT-TWO", 2, "SELL", "40", False, 0),
+        ("RT-THREE", 3, "BUY", "100", False, 0),
+        ("RT-THREE", 3, "BUY", "60", True, 0),
+        ("RT-FOUR", 4, "BUY", "100", False, 0),
+        ("RT-ONE", 5, "BUY", "100", False, 200),
     ]
     assert {p.client_id for p in record.placements} == {6}
     assert len({p.perm_id for p in record.placements}) == 5  # four orders, and 0 for the refused one

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from ib_async.client import Client
 
 from robotrader.model import ConfigError
 from robotrader.simulation.gateway import Gateway, GatewayConfig
-from tests.integration.gateway.world import LOCK_STEP, Recorder, gateway, market, order, raw, run, venue
+from tests.integration.gateway.world import LOCK_STEP, Recorder, client, gateway, market, order, raw, run, venue
 
 FIRST_OPEN = 1_704_205_800  # 2024-01-02 09:30 New York, in epoch seconds
 SESSION_S = 23_400
@@ -91,9 +90,8 @@ def test_a_client_id_is_used_once_at_a_time() -> None:
         async with gateway() as (_, port):
             async with raw(port, 3):
                 second = Recorder()
-                client = Client(second)
                 with pytest.raises((ConnectionError, TimeoutError)):
-                    await client.connectAsync("127.0.0.1", port, 3, 0.5)
+                    await client(second).connectAsync("127.0.0.1", port, 3, 0.5)
                 assert second.all("error")[0][1] == 326
             async with raw(port, 3) as again:  # free as soon as the first has gone
                 assert again.client.isReady()

@@ -83,7 +83,7 @@ def run(body: Callable[[], Awaitable[None]]) -> None:
 class Recorder:
     """The wrapper of a raw ib_async client: every callback by name, in order."""
 
-    defaultTimezone = UTC
+    defaultTimezone = UTC  # noqa: N815 - the name that the client looks for
 
     def __init__(self) -> None:
         self.ib = type("NoFacade", (), {"TimezoneTWS": None})
@@ -111,11 +111,21 @@ class Recorder:
 
     async def until(self, name: str, count: int = 1) -> tuple[Any, ...]:
         """Wait until a callback has come `count` times in all, and return the arguments of the last."""
+        await self.while_not(lambda: len(self.all(name)) >= count)
+        return self.all(name)[-1]
+
+    async def while_not(self, condition: Callable[[], bool]) -> None:
+        """Wait for callbacks until the condition holds."""
         async with asyncio.timeout(WAIT_S):
-            while len(found := self.all(name)) < count:
+            while not condition():
                 self._arrived = asyncio.Event()
                 await self._arrived.wait()
-        return found[-1]
+
+
+def client(wrapper: object) -> Any:
+    """Return ib_async's client as Any: it is partly typed."""
+    make: Any = Client
+    return make(wrapper)
 
 
 class Raw:
@@ -123,7 +133,7 @@ class Raw:
 
     def __init__(self) -> None:
         self.heard = Recorder()
-        self.client = Client(self.heard)
+        self.client = client(self.heard)
         self.client.MaxRequests = 0
         self._next = 9_000_000
 
@@ -141,9 +151,7 @@ class Raw:
             self._next, ib_async.Stock(symbol, "SMART", "USD"), options["end"], duration, options["size"],
             options["what"], True, options["format"], options["keep"], [],
         )  # fmt: skip
-        async with asyncio.timeout(WAIT_S):
-            while not self._answered(self._next):
-                await asyncio.sleep(0)
+        await self.heard.while_not(lambda: self._answered(self._next))
         return [bar for req_id, bar in self.heard.all("historicalData") if req_id == self._next]
 
     def _answered(self, req_id: int) -> bool:

@@ -10,7 +10,7 @@ from robotrader.adapters.ibkr import translate
 from robotrader.adapters.ibkr.broker import IbkrBroker
 from robotrader.adapters.ibkr.connection import IbkrConnection
 from robotrader.adapters.ibkr.wrapper import DECODING_LOGGERS
-from robotrader.model import ConfigError, ConnectionLost
+from robotrader.model import ConfigError, ConnectionLost, Order, OrderId, Side, StrategyId, stock
 from robotrader.ports import BrokerMessage, LinkChanged, TimeAdvanced
 from tests.integration.ibkr.arrivals import Arrivals
 from tests.integration.ibkr.scripted import ACCOUNT, Handler, ScriptedGateway, scripted
@@ -192,13 +192,44 @@ def test_a_frozen_gateway_is_a_lost_link() -> None:
     connected(scenario, options={"answer_timeout_s": 0.1})
 
 
-def test_outside_lock_step_the_heartbeat_asks_by_itself() -> None:
+def test_outside_lock_step_the_heartbeat_asks_by_itself_and_its_answers_move_no_clock() -> None:
     async def scenario(link: IbkrConnection, inbox: Arrivals, peer: ScriptedGateway) -> None:
-        times = await inbox.until(TimeAdvanced, 3)
-        assert not any(t.ended for t in times)  # a standing clock ends nothing here
+        await peer.until("49", 3)
+        assert inbox.all == []
+        link.request_time()
+        [time] = await inbox.until(TimeAdvanced)
+        assert not time.ended
 
     options = {"lock_step": False, "heartbeat_s": 0.02}
     connected(scenario, options=options, on49=lambda _: ["49|1|1776087000"])
+
+
+def test_a_heartbeat_without_answer_is_a_lost_link() -> None:
+    async def scenario(link: IbkrConnection, inbox: Arrivals, peer: ScriptedGateway) -> None:
+        [change] = await inbox.until(LinkChanged)
+        assert "did not answer a time request" in change.reason
+
+    connected(scenario, options={"lock_step": False, "answer_timeout_s": 0.1})
+
+
+def test_a_gateway_that_lost_ibkr_takes_no_orders_until_it_is_back() -> None:
+    async def scenario(link: IbkrConnection, inbox: Arrivals, peer: ScriptedGateway) -> None:
+        broker = IbkrBroker(link, [stock("AAPL")])
+        order = Order(
+            id=OrderId("RT-1"), strategy=StrategyId("s"), instrument=stock("AAPL").id, side=Side.BUY, quantity=1,
+            ts_event=0,
+        )  # fmt: skip
+        peer.say("4|2|-1|1100|Connectivity between IBKR and TWS has been lost|")
+        await inbox.until(LinkChanged)
+        assert not link.connected
+        with pytest.raises(ConnectionLost, match="no link to IBKR"):
+            broker.submit(order, 1)
+        peer.say("4|2|-1|1102|Connectivity between IBKR and TWS has been restored|")
+        assert [c.connected for c in await inbox.until(LinkChanged, 2)] == [False, True]
+        broker.submit(order, 1)
+        assert len(await peer.until("3")) == 1
+
+    connected(scenario)
 
 
 def test_a_message_that_cannot_be_decoded_is_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -207,7 +207,7 @@ def test_a_silent_request_leaves_its_instrument_out_aloud_and_is_given_up(caplog
         await inbox.until(LinkChanged)
         assert len(inbox.of(BarsClosed)) == 1
 
-    feeding(scenario, on20=answer, timeout_s=0.1)
+    feeding(scenario, on20=answer, timeout_s=0.5)
     assert "AAPL.NASDAQ is stale" in caplog.text
 
 
@@ -251,6 +251,15 @@ def test_missing_returns_everything_after_a_time_up_to_another() -> None:
         assert await feed.missing(at(DAYS[5], 16), at(DAYS[5], 18)) == []
 
     feeding(scenario, on20=last_two())
+
+
+def test_what_a_journal_already_has_does_not_come_again() -> None:
+    async def scenario(feed: IbkrFeed, inbox: Arrivals, peer: ScriptedGateway) -> None:
+        assert await feed.missing(at(DAYS[5], 16), 0) == []  # the clock does not know the time yet
+        feed.on_time(at(DAYS[5], 17))
+        assert not feed.pending()
+
+    feeding(scenario, on20=last_two(), deliver_after=None)
 
 
 def test_incomplete_history_is_never_passed_off_as_history() -> None:

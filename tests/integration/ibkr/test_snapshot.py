@@ -43,9 +43,9 @@ HONEST: dict[str, Handler] = {
 }
 
 
-def snapshot_of(scenario: Any, **handlers: Handler) -> None:
+def snapshot_of(scenario: Any, *, timeout_s: float = 5.0, **handlers: Handler) -> None:
     async def run(link: IbkrConnection, inbox: Arrivals, peer: ScriptedGateway) -> None:
-        await scenario(IbkrBroker(link, [AAPL], timeout_s=0.2), inbox, peer)
+        await scenario(IbkrBroker(link, [AAPL], timeout_s=timeout_s), inbox, peer)
 
     connected(run, **{**HONEST, **handlers})
 
@@ -99,7 +99,7 @@ def test_a_part_without_end_is_asked_twice_and_then_there_is_no_snapshot(message
     def silent(_fields: list[str]) -> Sequence[str]:
         return ()
 
-    snapshot_of(scenario, **{f"on{message_id}": silent})
+    snapshot_of(scenario, timeout_s=0.3, **{f"on{message_id}": silent})
 
 
 def test_rows_without_their_end_are_not_an_answer() -> None:
@@ -107,7 +107,7 @@ def test_rows_without_their_end_are_not_an_answer() -> None:
         with pytest.raises(BrokerUnavailable, match="positions"):
             await broker.snapshot()
 
-    snapshot_of(scenario, on61=lambda _: [f"61|3|{ACCOUNT}|{STOCK}|100|187.33"])
+    snapshot_of(scenario, timeout_s=0.3, on61=lambda _: [f"61|3|{ACCOUNT}|{STOCK}|100|187.33"])
 
 
 def test_an_end_that_comes_to_the_second_question_completes_the_snapshot() -> None:
@@ -122,7 +122,7 @@ def test_an_end_that_comes_to_the_second_question_completes_the_snapshot() -> No
         assert [m.name for m in found.messages] == ["orderStatus"]
         assert len(set(asked)) == 2
 
-    snapshot_of(scenario, on7=forgetful)
+    snapshot_of(scenario, timeout_s=0.3, on7=forgetful)
 
 
 def test_a_late_answer_is_never_taken_for_another_question() -> None:
@@ -137,7 +137,7 @@ def test_a_late_answer_is_never_taken_for_another_question() -> None:
             await broker.snapshot()
         assert "execDetails" in [m.name for m in inbox.of(BrokerMessage)]  # but it is news
 
-    snapshot_of(scenario, on7=late)
+    snapshot_of(scenario, timeout_s=0.3, on7=late)
 
 
 def test_a_refused_question_is_no_empty_answer() -> None:

@@ -91,17 +91,24 @@ class Stream:
     def __init__(self, receive: Callable[[], Awaitable[bytes]]) -> None:
         self._receive = receive
         self.ids: list[int] = []
+        self.events: list[str] = []
 
     async def event(self, name: str) -> Any:
         """Return the data of the next event of that name."""
         async with asyncio.timeout(5):
             while True:
                 chunk = (await self._receive()).decode()
-                fields = dict(line.split(": ", 1) for line in chunk.strip().splitlines() if not line.startswith(":"))
+                fields = dict(re.findall(r"^(\w+): (.*)$", chunk, flags=re.MULTILINE))
                 if "id" in fields:
                     self.ids.append(int(fields["id"]))
+                    self.events.append(fields["event"])
                 if fields.get("event") == name:
                     return msgspec.json.decode(fields["data"])
+
+    async def until(self, state: str) -> None:
+        """Wait for a frame that shows this trading state."""
+        while (await self.event("frame"))["state"] != state:
+            pass
 
     async def names(self) -> set[str]:
         """Return the names of the first batch: all events with the first one's id."""

@@ -53,8 +53,10 @@ class IbkrBroker:
         Raises
         ------
         ConnectionLost
-            There is no session: nothing was sent.
+            There is no session, or the gateway has lost IBKR: nothing was sent.
         """
+        if not self._connection.connected:  # a gateway without IBKR queues orders, or loses them in silence
+            raise ConnectionLost("the gateway has no link to IBKR: nothing was sent", order_id=order.id)
         message = translate.place(
             order, self._instruments[order.instrument], self._connection.account, broker_order_id=broker_order_id
         )

@@ -11,14 +11,7 @@ from ib_async.client import Client
 from robotrader.adapters.ibkr.pending import PendingRequests
 from robotrader.adapters.ibkr.sending import SendQueue
 from robotrader.adapters.ibkr.translate import Send
-from robotrader.adapters.ibkr.wrapper import (
-    DECODING_LOGGERS,
-    AnswerCallbacks,
-    LostMessages,
-    OrderCallbacks,
-    SessionCallbacks,
-    Wrapper,
-)
+from robotrader.adapters.ibkr.wrapper import AnswerCallbacks, LostMessages, OrderCallbacks, SessionCallbacks, Wrapper
 from robotrader.model import NANOS_PER_SECOND, ConfigError, ConnectionLost, RoboTraderError
 from robotrader.ports import Inbox, LinkChanged, TimeAdvanced
 
@@ -41,8 +34,9 @@ class IbkrConnection:
         The gateway's clock stands still between our time requests: nothing is shaped, no heartbeat is sent.
     tws_timezone : str
         Zone of times that come without one (server versions below 174).
-    answer_timeout_s : float
-        A time request without an answer for so long means a dead link.
+    answer_timeout_s : float or None
+        A time request without an answer for so long means a dead link; None is 10 s, but 2 minutes in lock-step, where
+        the simulator may be told to go slowly.
     heartbeat_s : float
         Time between time requests of our own; in lock-step the runner's requests are the heartbeat.
     """
@@ -55,7 +49,7 @@ class IbkrConnection:
         account_prefix: str = "DU",
         lock_step: bool = False,
         tws_timezone: str = "America/New_York",
-        answer_timeout_s: float = 10.0,
+        answer_timeout_s: float | None = None,
         heartbeat_s: float = 5.0,
     ) -> None:
         self.account = account
@@ -64,7 +58,7 @@ class IbkrConnection:
         self._inbox = inbox
         self._prefix = account_prefix
         self._lock_step = lock_step
-        self._answer_timeout_s = answer_timeout_s
+        self._answer_timeout_s = answer_timeout_s or (120.0 if lock_step else 10.0)
         self._heartbeat_s = heartbeat_s
         self._session = SessionCallbacks(inbox, self.pending, self._on_time, self._on_closed)
         answers = AnswerCallbacks(self.pending)
@@ -76,12 +70,13 @@ class IbkrConnection:
         self._up = False
         self._deadline: asyncio.TimerHandle | None = None  # of the time request under way
         self._heartbeat: asyncio.TimerHandle | None = None
+        self._time_wanted = False
         self._last_time: int | None = None
 
     @property
     def connected(self) -> bool:
-        """Tell whether a checked session is up."""
-        return self._up
+        """Tell whether a checked session is up, and the gateway's own link to IBKR is."""
+        return self._up and self._session.link_up
 
     @property
     def next_order_id(self) -> int:
@@ -109,7 +104,7 @@ class IbkrConnection:
             The gateway reports another account than configured, or one of the wrong kind.
         """
         await self.close()
-        self._listen()
+        self._lost.listen()
         client: Any = Client(self._wrapper)  # type: ignore[no-untyped-call]
         client.MaxRequests = 0  # ib_async's own throttle lets cancels wait behind everything else
         self._client, self.client_id = client, client_id
@@ -125,7 +120,7 @@ class IbkrConnection:
             await asyncio.gather(attempt, return_exceptions=True)
             await self.close()
             raise
-        self._up, self._last_time = True, None
+        self._up, self._time_wanted, self._last_time = True, False, None
         if not self._lock_step:
             self._beat()
 
@@ -133,6 +128,7 @@ class IbkrConnection:
         """End the session in order; nothing is put into the inbox."""
         self._up = False
         self._stop()
+        self._lost.stop()
         client, self._client = self._client, None
         if client is None:
             return
@@ -142,15 +138,6 @@ class IbkrConnection:
             await asyncio.wait({self._session.gone}, timeout=_CLOSE_TIMEOUT_S)
             transport.abort()  # does nothing when closed; else the peer takes nothing any more
         self.pending.fail_all(ConnectionLost("the connection was closed"))
-        for name in DECODING_LOGGERS:
-            logging.getLogger(name).removeHandler(self._lost)
-
-    def _listen(self) -> None:
-        """Hear of lost messages; a log set-up that silences the decoder would let them pass unnoticed."""
-        for logger in map(logging.getLogger, DECODING_LOGGERS):
-            if logger.disabled or not logger.isEnabledFor(logging.ERROR):
-                raise ConfigError(f"logger {logger.name} must be on: it tells of messages lost in decoding")
-            logger.addHandler(self._lost)
 
     def request_id(self) -> int:
         """Return a new id for a request."""
@@ -180,22 +167,29 @@ class IbkrConnection:
 
         In lock-step this is what makes the market move on; an answer equal to the one before has `ended`.
         """
+        self._time_wanted = True
+        self._ask_time()
+
+    def _ask_time(self) -> None:
         if self._deadline is None:
             self.send_first(lambda client: client.reqCurrentTime())
             self._deadline = asyncio.get_running_loop().call_later(self._answer_timeout_s, self._on_silence)
+
+    def _beat(self) -> None:
+        """Prove the link; the answer is nobody's time, as outside lock-step the system has its own."""
+        self._ask_time()
+        self._heartbeat = asyncio.get_running_loop().call_later(self._heartbeat_s, self._beat)
 
     def _on_time(self, seconds: int) -> None:
         if self._deadline is None:
             return  # nobody asked: taken for an answer, a duplicate would look like the end of a replay
         self._deadline.cancel()
         self._deadline = None
-        ended = self._lock_step and seconds == self._last_time
-        self._last_time = seconds
-        self._inbox.put(TimeAdvanced(ts=seconds * NANOS_PER_SECOND, ended=ended))
-
-    def _beat(self) -> None:
-        self.request_time()
-        self._heartbeat = asyncio.get_running_loop().call_later(self._heartbeat_s, self._beat)
+        if self._time_wanted:
+            self._time_wanted = False
+            ended = self._lock_step and seconds == self._last_time
+            self._last_time = seconds
+            self._inbox.put(TimeAdvanced(ts=seconds * NANOS_PER_SECOND, ended=ended))
 
     def _on_silence(self) -> None:
         transport = self._client.conn.transport

@@ -125,7 +125,7 @@ class IbkrFeed:
         bars: Bars = {}
         if first <= last:
             bars = await self._ask(first, last)
-        self._delivered = max(last, -1 if self._delivered is None else self._delivered)
+        self._delivered = max(last, first - 1, -1 if self._delivered is None else self._delivered)
         return self._cross_sections(bars, first, last)
 
     async def _ask(self, first: int, last: int) -> Bars:

@@ -14,6 +14,7 @@ from typing import Any
 from robotrader.adapters.ibkr import translate
 from robotrader.adapters.ibkr.errors import HARMLESS, ErrorClass, classify, request_failure
 from robotrader.adapters.ibkr.pending import PendingRequests, Question
+from robotrader.model import ConfigError
 from robotrader.ports import BrokerMessage, Inbox, LinkChanged
 
 _log = logging.getLogger(__name__)
@@ -98,11 +99,12 @@ class SessionCallbacks:
         self.connection_closed = on_closed
         self.next_order_id: int | None = None
         self.last_words = ""
+        self.link_up = True
         self.gone: asyncio.Future[None]
 
     def open(self, gone: "asyncio.Future[None]") -> None:
         """Begin a session; `gone` is resolved when its socket closes."""
-        self.gone, self.last_words, self.next_order_id = gone, "", None
+        self.gone, self.last_words, self.link_up, self.next_order_id = gone, "", True, None
 
     def next_valid_id(self, order_id: int) -> None:
         self.next_order_id = order_id
@@ -126,7 +128,8 @@ class SessionCallbacks:
 
     def _system(self, kind: ErrorClass, text: str) -> None:
         if kind in {ErrorClass.LINK_LOST, ErrorClass.LINK_RESTORED}:
-            self._inbox.put(LinkChanged(connected=kind is ErrorClass.LINK_RESTORED, reason=text))
+            self.link_up = kind is ErrorClass.LINK_RESTORED
+            self._inbox.put(LinkChanged(connected=self.link_up, reason=text))
         elif kind is not ErrorClass.NOTICE:
             self.last_words = text
             _log.warning("gateway: %s", text)
@@ -191,6 +194,26 @@ class LostMessages(logging.Handler):
         super().__init__(logging.ERROR)
         self._inbox = inbox
         self.count = 0
+
+    def listen(self) -> None:
+        """Begin to hear the decoder.
+
+        Raises
+        ------
+        ConfigError
+            The log set-up silences it: lost messages would pass unnoticed.
+        """
+        loggers = [logging.getLogger(name) for name in DECODING_LOGGERS]
+        for logger in loggers:
+            if logger.disabled or not logger.isEnabledFor(logging.ERROR):
+                raise ConfigError(f"logger {logger.name} must be on: it tells of messages lost in decoding")
+        for logger in loggers:
+            logger.addHandler(self)
+
+    def stop(self) -> None:
+        """Hear no more."""
+        for name in DECODING_LOGGERS:
+            logging.getLogger(name).removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of one error of the decoder."""

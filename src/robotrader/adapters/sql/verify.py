@@ -1,6 +1,7 @@
 """Judge a journal from outside: its file, its chain, its guards, and the invariants of what it says."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -76,8 +77,9 @@ def stats(database: Database) -> Stats:
     """Return the numbers of `db stats`; of a journal that does not exist, zeros."""
     with ReadSession(database).look() as look:
         rows = row_counts(look)
-    files = [] if database.path is None else database.path.parent.glob(f"{database.path.name}*")
-    return Stats(rows=rows, bytes=sum(file.stat().st_size for file in files), schema=schema_version(database))
+    files = () if database.path is None else (Path(f"{database.path}{end}") for end in ("", "-wal", "-shm"))
+    size = sum(file.stat().st_size for file in files if file.exists())
+    return Stats(rows=rows, bytes=size, schema=schema_version(database))
 
 
 def _file(look: Look) -> str:

@@ -9,7 +9,7 @@ from werkzeug.exceptions import BadRequest, Forbidden
 
 from robotrader.model import Action, OrderId
 from robotrader.web import queries, views
-from robotrader.web.context import actor, web
+from robotrader.web.context import web
 from robotrader.web.frame import resume_command
 from robotrader.web.openapi import errors
 from robotrader.web.requests import RequestAck
@@ -152,5 +152,4 @@ async def ask(data: NewRequest, headers: Key) -> tuple[RequestAck, int]:
         raise Forbidden(f"Trading is resumed on the console only: {resume_command(web().state_dir)}")
     if not 8 <= len(headers.idempotency_key) <= MAX_KEY:
         raise BadRequest(f"An Idempotency-Key has 8 to {MAX_KEY} characters.")
-    ack = await web().desk.take(headers.idempotency_key, action=data.action, reason=data.reason, actor=actor())
-    return ack, 202
+    return await web().ask(headers.idempotency_key, data.action, data.reason), 202

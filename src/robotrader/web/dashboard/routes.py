@@ -9,7 +9,7 @@ from werkzeug.exceptions import BadRequest, Forbidden, TooManyRequests
 from werkzeug.wrappers import Response as AnyResponse
 
 from robotrader.model import Action
-from robotrader.web.context import actor, web
+from robotrader.web.context import web
 from robotrader.web.frame import stop_command
 from robotrader.web.security import clear_session_cookie, csrf, set_session_cookie
 from robotrader.web.sessions import redeem_login_code
@@ -89,7 +89,7 @@ async def stop(action: str) -> AnyResponse:
     reason, key = form.get("reason", "").strip(), form.get("idempotency_key", "")
     if len(reason) > MAX_REASON or not key:
         raise BadRequest(f"A request has a key and a reason of at most {MAX_REASON} characters.")
-    await web().desk.take(key, action=Action(action), reason=reason or "no reason given", actor=actor())
+    await web().ask(key, Action(action), reason or "no reason given")
     return redirect("/", 303)
 
 

@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import logging
 import re
 from collections.abc import Iterator
 
@@ -194,12 +193,11 @@ def test_the_same_question_cannot_be_asked_twice_at_once() -> None:
 def test_what_the_decoder_swallows_is_a_lost_message(garbage: str, caplog: pytest.LogCaptureFixture) -> None:
     wire = Wire()
     lost = LostMessages(wire)
-    logger = logging.getLogger(DECODING_LOGGERS[0])
-    logger.addHandler(lost)
+    lost.listen()
     try:
         arrived = wire.receive(garbage)
     finally:
-        logger.removeHandler(lost)
+        lost.stop()
     assert lost.count == 1
     assert [m.name for m in arrived if isinstance(m, BrokerMessage)] == ["lostMessage"]
     caplog.clear()

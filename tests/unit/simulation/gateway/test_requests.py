@@ -1,0 +1,162 @@
+"""What clients ask, in every dialect: ib_async's at 157 to 178, the official clients' at 200."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from decimal import Decimal
+
+import ib_async
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robotrader.simulation.gateway.requests import (
+    AccountSummary,
+    AccountUpdates,
+    ContractDetails,
+    ContractQuery,
+    Executions,
+    History,
+    MarketData,
+    MarketDataType,
+    PlaceOrder,
+    Refused,
+    Simple,
+    StartApi,
+    decode,
+)
+from robotrader.simulation.gateway.wire import Malformed
+from tests.unit.simulation.gateway.rig import asked
+
+VERSIONS = [157, 160, 166, 169, 170, 176, 177, 178]
+AAPL = ib_async.Stock("AAPL", "SMART", "USD", primaryExchange="NASDAQ")
+QUERY = ContractQuery(symbol="AAPL", sec_type="STK", exchange="SMART", primary_exchange="NASDAQ", currency="USD")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_orders_of_ib_async(version: int) -> None:
+    order = ib_async.Order(
+        action="SELL", totalQuantity=5, orderType="LMT", lmtPrice=9.87, orderRef="RT-X", account="DU1", outsideRth=True
+    )
+    assert asked(version, "placeOrder", 7, AAPL, order) == PlaceOrder(
+        req_id=7, contract=QUERY, action="SELL", quantity=Decimal(5), order_type="LMT", limit=Decimal("9.87"),
+        aux=None, tif="", account="DU1", order_ref="RT-X", outside_rth=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "name"),
+    [
+        ("transmit", False, "transmit=false"),
+        ("parentId", 3, "parentId"),
+        ("ocaGroup", "g", "ocaGroup"),
+        ("whatIf", True, "whatIf"),
+        ("algoStrategy", "Vwap", "algoStrategy"),
+        ("hedgeType", "D", "hedgeType"),
+        ("cashQty", 100.0, "cashQty"),
+        ("goodTillDate", "20240105", "goodTillDate"),
+        ("conditions", [ib_async.TimeCondition(time="20240105 10:00:00")], "conditions"),
+        ("scaleInitLevelSize", 5, "scaleInit"),
+        ("minQty", 5, "minQty"),
+    ],
+)
+def test_attributes_that_are_not_simulated_are_named(attribute: str, value: object, name: str) -> None:
+    order = ib_async.Order(action="BUY", totalQuantity=1, orderType="MKT", scalePriceIncrement=0.5)
+    setattr(order, attribute, value)
+    order.algoParams = [ib_async.TagValue("a", "1"), ib_async.TagValue("b", "2")]
+    found = asked(178, "placeOrder", 1, AAPL, order)
+    assert isinstance(found, PlaceOrder)
+    assert found.unsupported == (name,)
+
+
+def test_an_order_of_the_official_client_at_200() -> None:
+    """Built from the field order of `ibkr.md`: strike empty, unset numbers spelled out, false as 0."""
+    u, i = "1.7976931348623157E308", "2147483647"
+    fields = [
+        "3", "12", "0", "AAPL", "STK", "", "", "", "", "SMART", "NASDAQ", "USD", "", "", "", "",
+        "BUY", "100", "STP", u, "98.5", "GTC", "", "", "", "0", "RT-Y", "1", "0", "0", "0", "0", "0", "0", "0",
+        "", "0", "", "", "", "", "", "", "0", "", "-1", "0", "", "", "0", i, u, "0", "0", u, "0", u, u, u, u, u, "0",
+        u, i, "", u, "0", i, u, u, i, i, u, "", "", "", "", "0", "", "", "0", "0", "", "", "0", "", "0", "0", "0", "0",
+        "", u, u, u, u, u, "0", "", "", "", u, "", "", "", "", "0", "0", "0", "0", "", "0", "0", "", "", "", "0", "0",
+        "", "0",
+    ]  # fmt: skip
+    found = decode(fields, 200)
+    assert found == PlaceOrder(
+        req_id=12, contract=QUERY, action="BUY", quantity=Decimal(100), order_type="STP", limit=None,
+        aux=Decimal("98.5"), tif="GTC", account="", order_ref="RT-Y",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_everything_else_of_ib_async(version: int) -> None:
+    history: tuple[object, ...] = (5, AAPL, "20240102 16:00:00", "2 D", "1 day", "TRADES", True, 2, True, [])
+    assert asked(version, "reqHistoricalData", *history) == History(
+        req_id=5, contract=QUERY, end="20240102 16:00:00", bar_size="1 day", duration="2 D", what="TRADES",
+        epoch_dates=True, keep_up_to_date=True,
+    )  # fmt: skip
+    assert asked(version, "reqContractDetails", 6, AAPL) == ContractDetails(req_id=6, contract=QUERY)
+    assert asked(version, "reqMktData", 7, AAPL, "236,233", True, False, []) == MarketData(
+        req_id=7, contract=QUERY, generics=("236", "233"), snapshot=True
+    )
+    assert asked(version, "reqMarketDataType", 3) == MarketDataType(kind=3)
+    assert asked(
+        version, "reqExecutions", 8, ib_async.ExecutionFilter(clientId=2, symbol="AAPL", side="BUY")
+    ) == Executions(req_id=8, client_id=2, time="", symbol="AAPL", exchange="", side="BUY")
+    assert asked(version, "reqAccountUpdates", True, "DU1") == AccountUpdates(subscribe=True)
+    assert asked(version, "reqAccountSummary", 9, "All", "NetLiquidation,TotalCashValue") == AccountSummary(
+        req_id=9, tags=("NetLiquidation", "TotalCashValue")
+    )
+    assert asked(version, "startApi") == StartApi(client_id=-1)
+
+
+@pytest.mark.parametrize(
+    ("method", "args", "what", "req_id"),
+    [
+        ("reqCurrentTime", (), "time", -1),
+        ("reqManagedAccts", (), "accounts", -1),
+        ("reqIds", (1,), "next id", -1),
+        ("reqPositions", (), "positions", -1),
+        ("cancelPositions", (), "end positions", -1),
+        ("reqOpenOrders", (), "own open orders", -1),
+        ("reqAutoOpenOrders", (True,), "bind orders", -1),
+        ("reqAllOpenOrders", (), "all open orders", -1),
+        ("reqCompletedOrders", (False,), "completed orders", -1),
+        ("reqGlobalCancel", (), "cancel all", -1),
+        ("cancelOrder", (3,), "cancel order", 3),
+        ("cancelHistoricalData", (4,), "end history", 4),
+        ("cancelMktData", (5,), "end quotes", 5),
+        ("cancelAccountSummary", (6,), "end summary", 6),
+        ("reqAccountUpdatesMulti", (7, "DU1", "", False), "account values", 7),
+        ("cancelAccountUpdatesMulti", (8,), "end account values", 8),
+    ],
+)
+def test_simple_requests(method: str, args: tuple[object, ...], what: str, req_id: int) -> None:
+    assert asked(178, method, *args) == Simple(what=what, req_id=req_id)
+
+
+def test_messages_that_lost_their_version_field() -> None:
+    assert decode(["4", "3", "", "", ""], 192) == Simple(what="cancel order", req_id=3)
+    assert decode(["58", "", ""], 192) == Simple(what="cancel all")
+    found = decode(["7", "3", "8", "0", "", "", "", "", "", "", "3", "0"], 200)
+    assert isinstance(found, Executions)
+    assert found.last_days == 3
+
+
+def test_unknown_messages() -> None:
+    for fields in (["999", "1"], [], [""]):
+        with pytest.raises(Refused, match="Unknown message id") as refused:
+            decode(fields, 178)
+        assert refused.value.code == 321
+
+
+junk = st.one_of(st.text(max_size=6), st.sampled_from(["0", "1", "7", "-1", "STK", "MKT", "AAPL", "1e9", "true"]))
+
+
+@given(
+    st.sampled_from([str(n) for n in (1, 2, 3, 4, 6, 7, 8, 9, 20, 25, 59, 62, 63, 71, 76, 77, 99)]),
+    st.lists(junk, max_size=125),
+    st.sampled_from([157, 166, 178, 192, 200]),
+)
+def test_no_fields_can_do_more_than_be_malformed(number: str, fields: list[str], version: int) -> None:
+    with suppress(Malformed):
+        decode([number, *fields], version)
