@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from math import nan
 
 import msgspec
+from msgspec import structs
 
 from robotrader.model import (
     AnyCommand,
@@ -49,7 +50,9 @@ class MemoryStorage:
         return MemoryJournal(self)
 
     def request(self, row: RequestRow) -> bool:
-        return self.requests.setdefault(row.id, row) is row
+        new = row.id not in self.requests
+        self.requests.setdefault(row.id, row)
+        return new
 
 
 class MemoryTransaction:
@@ -104,6 +107,7 @@ class MemoryJournal:
         self.storage = storage
         self._epoch = 0
         self._open = False
+        self._read: int | None = None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -123,9 +127,12 @@ class MemoryJournal:
             self._open = False
 
     async def rows(self, after: int = 0) -> Sequence[JournalRow]:
+        self._read = len(self.storage.rows)
         return [row for row in self.storage.rows if row.seq > after]
 
     async def begin_run(self, run_id: str, code_version: str) -> int:
+        if self._read not in {None, len(self.storage.rows)}:
+            raise InvariantViolation("another trader wrote since these rows were read")
         self.storage.epoch += 1
         self._epoch = self.storage.epoch
         return self._epoch
@@ -179,7 +186,7 @@ class FakeBroker:
     def interpret(self, message: BrokerMessage) -> Sequence[AnyEvent]:
         if message.name == "nonsense":
             raise DataError("not understood")
-        return [decode_event(message.fields["event"])]
+        return [structs.replace(decode_event(message.fields["event"]), ts_init=message.ts_init)]
 
     def bind(self, order: Order, broker_order_id: int) -> None:
         self.bound[order.id] = broker_order_id

@@ -162,10 +162,11 @@ async def journal_rows(state: Path) -> "Sequence[JournalRow]":
         await journal.close()
 
 
-def request(state: Path, action: Action, reason: str, actor: str) -> "RequestAck":
+def request(state: Path, action: Action, reason: str, actor: str, *, console: bool = False) -> "RequestAck":
     """Make an operator's request durable: a row for the trader, and for a halt also the flag file.
 
-    The flag is raised first and lowered last, so that a failure in between leaves trading halted.
+    The flag is raised first and lowered last, so that a failure in between leaves trading halted. Only the
+    console lowers it: to resume, or to go from halted to reducing.
 
     Raises
     ------
@@ -188,7 +189,7 @@ def request(state: Path, action: Action, reason: str, actor: str) -> "RequestAck
         if not halting:
             raise
         recorded = False
-    if action is Action.RESUME:
+    if console and not halting:
         halt_file.lower_flag(state)
     return RequestAck(request_id=row.id, action=action, recorded=recorded, flagged=halting)
 

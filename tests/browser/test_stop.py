@@ -19,7 +19,7 @@ def test_halt_by_keyboard_from_the_page_to_the_journal(open_page: Open, server: 
     page = open_page()
     page.keyboard.press("Shift+H")
     dialog(page)
-    expect(page.get_by_role("dialog").get_by_text("Cancel")).to_be_focused()
+    expect(page.get_by_role("dialog").get_by_role("link", name="Cancel")).to_be_focused()
     expect(page.get_by_role("dialog")).to_contain_text("Positions stay as they are: 3 held now.")
     reason = page.get_by_role("dialog").get_by_label("Reason")
     reason.fill("odd fills")

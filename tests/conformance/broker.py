@@ -158,7 +158,9 @@ async def cancels_once(world: World) -> None:
     assert [type(e) for e in await story.news()] == [OrderAccepted, OrderCanceled]
     await world.advance()
     assert await story.news() == []
-    assert (await world.broker.snapshot()).positions == {}
+    after = await world.broker.snapshot()
+    assert after.positions == {}
+    assert after.order_refs == {"RT-1"}  # ended, not forgotten
 
 
 async def a_cancel_that_is_too_late_ends_nothing(world: World) -> None:

@@ -87,7 +87,7 @@ def _submit(call: Call, action: Action, reason: str) -> str | None:
         with sound(call.state):
             if action is Action.REDUCE:
                 bootstrap.migrate(call.state)  # unlike the others it has no flag: without a journal it would be lost
-            ack = bootstrap.request(call.state, action, reason, _actor())
+            ack = bootstrap.request(call.state, action, reason, _actor(), console=True)
     except RoboTraderError as error:
         if action is not Action.HALT or flag_reason(call.state) is None:
             raise

@@ -10,7 +10,6 @@ from robotrader.cli.command import FAILED, OK, Answer, Call, command, facts, iso
 from robotrader.cli.options import Data, Parameters, Strategy, parse_parameters
 
 if TYPE_CHECKING:
-    from robotrader.adapters.parquet.datasets import Loaded
     from robotrader.research.backtest import BacktestResult
 
 Resize = Annotated[str | None, typer.Option(help="on_change or every_bar; default: the strategy's own.")]
@@ -63,7 +62,7 @@ def backtest(
     return Answer(payload, _text(payload))
 
 
-def _say_quarantined(call: Call, loaded: "Loaded") -> None:
+def _say_quarantined(call: Call, loaded: Any) -> None:
     for bad in loaded.quarantined[:10]:
         call.note(f"quarantined: {bad.source} row {bad.row}: {bad.rule}: {bad.detail}")
     if len(loaded.quarantined) > 10:
@@ -86,7 +85,7 @@ def _half_spread(text: str) -> Decimal:
 
 
 def _configured(
-    strategy: str, loaded: "Loaded", *, parameters: list[str] | None, cash: str, sizer: str, resize: str | None
+    strategy: str, loaded: Any, *, parameters: list[str] | None, cash: str, sizer: str, resize: str | None
 ) -> Any:
     from robotrader.model import ConfigError, StrategyConfig, StrategyId
     from robotrader.model import Resize as Rule

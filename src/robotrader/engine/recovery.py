@@ -31,6 +31,7 @@ class ReplayResult(Struct, frozen=True, kw_only=True):
     """A journal fed through today's code.
 
     `identical`: every command came out byte for byte as journaled; `first_difference` says where not.
+    `last_bars_ts`, `last_bars_ns`: end and length of the last bars.
     """
 
     trader: Trader
@@ -39,6 +40,7 @@ class ReplayResult(Struct, frozen=True, kw_only=True):
     identical: bool
     first_difference: str | None
     last_bars_ts: int | None
+    last_bars_ns: int
 
     @property
     def orders(self) -> dict[OrderId, WorkingOrder]:
@@ -59,7 +61,7 @@ def replay(rows: Sequence[JournalRow], source: SourceFactory) -> ReplayResult:
     trader = Trader(source)
     made: list[str] = []
     told: list[JournalRow] = []
-    events, last = 0, None
+    events, last, length = 0, None, 0
     for row in rows:
         if row.kind == "command":
             told.append(row)
@@ -69,11 +71,12 @@ def replay(rows: Sequence[JournalRow], source: SourceFactory) -> ReplayResult:
         events += 1
         if isinstance(event, BarsClosed):
             last = event.ts_event
+            length = event.bars[0].spec.nanos if event.bars else length
         made += [encode(c).decode() for c in respond(trader, event).commands]
     difference = _first_difference(told, made)
     return ReplayResult(
         trader=trader, events=events, commands=len(told), identical=difference is None,
-        first_difference=difference, last_bars_ts=last,
+        first_difference=difference, last_bars_ts=last, last_bars_ns=length,
     )  # fmt: skip
 
 

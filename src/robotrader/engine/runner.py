@@ -13,6 +13,7 @@ from msgspec import Struct, structs
 
 from robotrader.engine.inbox import Inbox
 from robotrader.engine.recovery import ReplayResult, in_force, position_breaks, replay, unsettled
+from robotrader.engine.trader import Trader
 from robotrader.engine.write_ahead import WriteAhead
 from robotrader.model import (
     Account,
@@ -22,6 +23,7 @@ from robotrader.model import (
     BarsClosed,
     ConnectionLost,
     InvariantViolation,
+    Order,
     OrderState,
     PositionReported,
     Recovered,
@@ -107,6 +109,7 @@ class Runner:
             )
         self._path = WriteAhead(trader=self._replayed.trader, journal=world.journal, broker=world.broker,
                                 clock=world.clock, halted=world.latch)  # fmt: skip
+        self._path.bar_ns = self._replayed.last_bars_ns
         self._path.epoch = await world.journal.begin_run(self._run.run_id, self._run.code_version)
         now = world.clock.now()
         await self._path.record([structs.replace(self._run, epoch=self._path.epoch, ts_event=now, ts_init=now)])
@@ -152,20 +155,20 @@ class Runner:
         await path.void(found.absent, "absent from two complete snapshots of the broker", proven=False)
         valid = [o for o in found.unsent if in_force(o, self._replayed.last_bars_ts, now)]
         await path.void([o for o in found.unsent if o not in valid], "unsent, and its decision is past", proven=True)
-        await path.send(valid)
         breaks = position_breaks(trader, last)
+        if breaks:  # before anything is sent: T2 sends nothing while trading is halted
+            halt = TradingHalted(ts_event=now, ts_init=now, reason=f"position break: {'; '.join(breaks)}")
+            await path.carry_out(await path.record([halt]))
+        await path.send(valid)
+        voided = tuple(o.id for o in (*found.absent, *found.unsent) if _state(trader, o) is OrderState.VOIDED)
         adopted = tuple(
             w.order.id for w in trader.orders if w.order.id in last.order_refs and w.state is not OrderState.DENIED
         )
         await path.record(
             [*_reports(last, self._run.account, now),
              Recovered(ts_event=now, ts_init=now, replayed=events, adopted=adopted if events else (),
-                       voided=tuple(o.id for o in (*found.absent, *found.unsent) if o not in valid),
-                       resent=tuple(o.id for o in valid), breaks=breaks)]
+                       voided=voided, resent=tuple(o.id for o in valid if o.id not in voided), breaks=breaks)]
         )  # fmt: skip
-        if breaks:
-            halt = TradingHalted(ts_event=now, ts_init=now, reason=f"position break: {'; '.join(breaks)}")
-            await path.carry_out(await path.record([halt]))
 
     async def _catch_up(self) -> None:
         """Fill the windows: warm-up for an empty journal, else the bars missed; only the last one decides."""
@@ -177,7 +180,7 @@ class Runner:
         else:
             missed = await world.feed.missing(last, now)
             sections, deciding = missed[:-1], missed[-1:]
-        await self._path.record([structs.replace(s, warmup=True) for s in sections])
+        await self._path.carry_out(await self._path.record([structs.replace(s, warmup=True) for s in sections]))
         await self._path.carry_out(await self._path.record(list(deciding)))
 
     async def run(self) -> str:
@@ -247,6 +250,11 @@ class Runner:
 
     def _wake(self, reason: str) -> None:
         self._world.inbox.put(LinkChanged(connected=True, reason=reason))
+
+
+def _state(trader: Trader, order: Order) -> OrderState | None:
+    working = trader.orders.get(order.id)
+    return None if working is None else working.state
 
 
 def _reports(snapshot: BrokerSnapshot, account: str, now: int) -> list[AnyEvent]:

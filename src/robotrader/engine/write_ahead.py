@@ -25,6 +25,7 @@ from robotrader.model import (
     OrderVoided,
     Submit,
     TradingHalted,
+    TradingState,
 )
 from robotrader.ports import Arrival, Broker, BrokerMessage, Clock, Journal, Transaction
 
@@ -44,7 +45,7 @@ class WriteAhead:
         self._broker = broker
         self._clock = clock
         self._halted = halted
-        self._bar_ns = 0
+        self.bar_ns = 0
         self.epoch = 0
         self.next_order_id = 1
 
@@ -81,7 +82,7 @@ class WriteAhead:
         if seq is None:
             return
         if isinstance(event, BarsClosed) and event.bars:
-            self._bar_ns = event.bars[0].spec.nanos
+            self.bar_ns = event.bars[0].spec.nanos
         response = respond(self._trader, event)
         for command in response.commands:
             tx.command(command, seq)
@@ -98,7 +99,8 @@ class WriteAhead:
         if isinstance(event, OrderFilled):
             fill = event.fill
             self._project(tx, fill.order_id)
-            for position in self._trader.ledger.book(fill.strategy).positions():
+            held = [p for book in self._trader.ledger.books if book.strategy == fill.strategy for p in book.positions()]
+            for position in held:
                 if position.instrument == fill.instrument:
                     tx.project_position(position, self._clock.now())
         elif isinstance(event, OrderEvent):
@@ -135,7 +137,7 @@ class WriteAhead:
         )
 
     async def send(self, orders: Sequence[Order]) -> None:
-        """T2, then the socket: re-read latch, epoch and data age; record SENDING; commit; write.
+        """T2, then the socket: re-read latch, trading state, epoch and data age; record SENDING; commit; write.
 
         Raises
         ------
@@ -148,10 +150,11 @@ class WriteAhead:
         if await self._journal.current_epoch() != self.epoch:
             raise InvariantViolation("another trader took this journal; this one stops", epoch=self.epoch)
         halted, now = self._halted() or await self._requested_halt(), self._clock.now()
-        stale = [o for o in orders if now - o.ts_event > MAX_DECISION_AGE_BARS * self._bar_ns]
-        if halted or stale:
-            await self.void(orders if halted else stale, halted or "decision is stale", proven=True)
-            orders = [] if halted else [o for o in orders if o not in stale]
+        refused = {o.id: why for o in orders if (why := halted or self._stopped(o) or self._stale(o, now))}
+        for order in orders:
+            if order.id in refused:
+                await self.void([order], refused[order.id], proven=True)
+        orders = [o for o in orders if o.id not in refused]
         numbered = list(zip(orders, range(self.next_order_id, self.next_order_id + len(orders)), strict=True))
         self.next_order_id += len(orders)
         await self.record(
@@ -160,6 +163,14 @@ class WriteAhead:
         )  # fmt: skip
         for order, number in numbered:
             self._broker.submit(order, number)
+
+    def _stopped(self, order: Order) -> str | None:
+        """Say why trading is halted where this order belongs, whatever was allowed when it was decided."""
+        state, reason = self._trader.states.effective(order.strategy, order.instrument)
+        return f"trading is {state}: {reason}" if state.severity >= TradingState.HALTED.severity else None
+
+    def _stale(self, order: Order, now: int) -> str | None:
+        return "decision is stale" if now - order.ts_event > MAX_DECISION_AGE_BARS * self.bar_ns else None
 
     def _is_authorized(self, order: Order) -> bool:
         working = self._trader.orders.get(order.id)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from quart import current_app, g
+from werkzeug.exceptions import Conflict
 
 from robotrader.model import Action
 from robotrader.ports import JournalReader
@@ -54,6 +55,8 @@ class Web:
     async def ask(self, key: str, action: Action, reason: str) -> RequestAck:
         """Make an operator's request durable, once per `key`; the page shows it from then on."""
         ack = await self.desk.take(key, action=action, reason=reason, actor=_actor())
+        if not (ack.recorded or ack.flagged):
+            raise Conflict("There is no journal yet, so no trader to ask.")
         self.live.refresh()
         return ack
 

@@ -27,8 +27,9 @@ def frame(status: views.Status, *, day: Cell, state_dir: Path) -> Frame:
         broker=_broker_report(status),
         clock=f"{moment(status.clock)} UTC" if status.clock else NOT_AVAILABLE,
         run=_run(status),
+        running="" if status.started is None or status.ended else "yes",
         state=state or NOT_AVAILABLE,
-        meaning=MEANING[state] if state else "No trader has run on this journal yet. Start one: robotrader demo",
+        meaning=_meaning(status),
         detail=_state_detail(status) if blocked else "",
         resume=resume_command(state_dir) if blocked else "",
         pending="; ".join(_pending(r, status) for r in status.requests),
@@ -59,11 +60,23 @@ def _broker_report(status: views.Status) -> str:
     return f"broker reported {duration((status.clock - reported).total_seconds())} ago"
 
 
+def _meaning(status: views.Status) -> str:
+    if status.trading_state is None:
+        return "No trader has run on this journal yet. Start one: robotrader demo"
+    if status.ended is not None:
+        return f"No trader is running, nothing is sent. It ended {moment(status.ended)}: {_end(status)}."
+    return MEANING[status.trading_state]
+
+
+def _end(status: views.Status) -> str:
+    return status.end_reason or "no reason given"
+
+
 def _run(status: views.Status) -> str:
     if status.started is None:
         return "no trader has run"
     if status.ended is not None:
-        return f"trader ended {moment(status.ended)}: {status.end_reason or 'no reason given'}"
+        return f"trader ended {moment(status.ended)}: {_end(status)}"
     return f"trader started {moment(status.started)}"
 
 

@@ -79,6 +79,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     broker: str
     clock: str
     run: str
+    running: str
     state: str
     meaning: str
     detail: str

@@ -54,19 +54,20 @@ def account(view: views.Account, currency: str) -> Facts:
         title=f"Account, {currency}",
         state="live" if view.as_of else "empty",
         facts=(
-            _fact("equity", f"Equity, {currency}", _amount(view.equity), _broker(view.broker_equity)),
+            _fact("equity", f"Equity, {currency}", _amount(view.equity), _broker(view, view.broker_equity)),
             _fact("day", "Day change", _signed(view.day_pnl), _since(view)),
             _fact("unrealized", "Unrealized P&L", _signed(view.unrealized_pnl), "at the last prices"),
             _fact("realized", "Realized P&L", _signed(view.realized_pnl), "before commission"),
             _fact("commission", "Commission", _amount(view.commission), "since the first run"),
-            _fact("cash", f"Cash, {currency}", _amount(view.cash), _broker(view.broker_cash)),
+            _fact("cash", f"Cash, {currency}", _amount(view.cash), _broker(view, view.broker_cash)),
             _fact("gross", "Gross exposure", _amount(view.gross), f"net: {number(view.net, places=2, signed=True)}"),
         ),
     )
 
 
-def _broker(value: Decimal | None) -> str:
-    return f"broker: {number(value, places=2)}"
+def _broker(view: views.Account, value: Decimal | None) -> str:
+    on = f" on {moment(view.broker_reported)[:10]}" if view.broker_reported else ""
+    return f"broker{on}: {number(value, places=2)}"
 
 
 def _since(view: views.Account) -> str:

@@ -252,7 +252,8 @@ def _check(check: dict[str, Any]) -> str:
     name = str(check.get("check", "")).replace("_", " ")
     said = str(check.get("reason") or "")
     numbers = ", ".join(f"{key} {value}" for key, value in dict(check.get("numbers") or {}).items())
-    return ": ".join(part for part in (name, said or numbers) if part)
+    used = f"({numbers})" if said and numbers else numbers
+    return ": ".join(part for part in (name, f"{said} {used}".strip()) if part)
 
 
 def decision(row: DecisionRow) -> views.Decision:

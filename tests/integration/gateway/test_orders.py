@@ -163,6 +163,9 @@ def test_fills_go_to_the_owner_and_the_master_client() -> None:
             assert [e.orderRef for _, _, e in two.heard.all("execDetails")] == ["RT-TWO"]
             await master.heard.until("commissionReport", 2)
             assert {e.orderRef for _, _, e in master.heard.all("execDetails")} == {"RT-ONE", "RT-TWO"}
+            two.client.cancelOrder(1)  # filled; another client's order 1 is none of the master's business
+            await two.heard.while_not(lambda: two.codes() == [161])
+            assert master.codes() == []
             two.client.reqPositions()
             await two.heard.until("positionEnd")
             assert two.heard.all("position")[-1][2] == 60.0

@@ -131,6 +131,23 @@ def test_speed_limits_the_sessions_a_second() -> None:
     run(body)
 
 
+def test_a_client_that_leaves_while_it_waits_does_not_move_the_market() -> None:
+    async def body() -> None:
+        async with gateway(GatewayConfig(lock_step=True, speed=4.0)) as (server, port):
+            async with raw(port, 1) as gone:
+                await gone.next_session()
+                told = await gone.next_session()
+                gone.client.reqCurrentTime()
+                gone.client.reqPositions()
+                await gone.heard.until("positionEnd")
+            async with raw(port, 2) as peer:
+                await peer.next_session()
+                assert await peer.next_session() == told + 86_400  # one session, and only when it was due
+                assert server.now == (told + 86_400) * 10**9
+
+    run(body)
+
+
 def test_history_as_the_real_one() -> None:
     async def body() -> None:
         async with gateway() as (_, port), raw(port) as peer:

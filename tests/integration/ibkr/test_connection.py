@@ -164,7 +164,7 @@ def test_time_requests_are_one_at_a_time_and_a_repeated_time_ends_lock_step() ->
 def test_a_time_that_nobody_asked_for_is_no_end() -> None:
     async def scenario(link: IbkrConnection, inbox: Arrivals, peer: ScriptedGateway) -> None:
         link.request_time()
-        await inbox.until(BrokerMessage)
+        assert [m.name for m in await inbox.until(BrokerMessage)] == ["orderStatus"]
         assert len(inbox.of(TimeAdvanced)) == 1
 
     twice = ["49|1|1776087000", "49|1|1776087000", "3|1|Filled|1|0|1|9|0|1|7||0"]
@@ -238,6 +238,15 @@ def test_a_message_that_cannot_be_decoded_is_counted_and_told(caplog: pytest.Log
         messages = await inbox.until(BrokerMessage, 3)
         assert [m.name for m in messages] == ["lostMessage", "lostMessage", "orderStatus"]
         assert link.lost_messages == 2
+
+    connected(scenario)
+
+
+def test_nothing_but_our_own_queue_slows_messages_down() -> None:
+    async def scenario(link: IbkrConnection, inbox: Arrivals, peer: ScriptedGateway) -> None:
+        for number in range(300):
+            link.send(translate.cancel(number))
+        await asyncio.wait_for(peer.until("4", 300), 3)  # ib_async's own throttle would take more than 5 s
 
     connected(scenario)
 

@@ -108,6 +108,17 @@ def test_what_closes_while_a_round_is_under_way_follows_it() -> None:
     feeding(scenario, on20=last_two(), deliver_after=at(DAYS[3], 16))
 
 
+def test_the_bar_of_a_session_under_way_is_not_looked_at() -> None:
+    async def scenario(feed: IbkrFeed, inbox: Arrivals, peer: ScriptedGateway) -> None:
+        feed.on_time(at(DAYS[5], 10))
+        [event] = await inbox.until(BarsClosed)
+        assert (event.ts_event, len(event.bars)) == (at(DAYS[4], 16), 2)
+        assert feed.counts.bad_bars == 0
+
+    unfinished = last_two({"AAPL": "nan|11|9|10|5", "SPY": "nan|11|9|10|5"})
+    feeding(scenario, on20=unfinished, deliver_after=at(DAYS[3], 16))
+
+
 def test_without_a_start_only_what_closes_from_now_on_is_delivered() -> None:
     async def scenario(feed: IbkrFeed, inbox: Arrivals, peer: ScriptedGateway) -> None:
         feed.on_time(at(DAYS[4], 17))

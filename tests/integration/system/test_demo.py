@@ -76,7 +76,7 @@ def test_a_halt_in_the_middle_lets_nothing_through_and_reducing_lets_exits_throu
         rows = reader.orders(limit=100_000) if (tmp_path / bootstrap.JOURNAL).exists() else ()
         return {r.working.order.id for r in rows if r.working.broker_order_id is not None}
 
-    with process("demo", "--days", "900", "--speed", "250", "--port", "0", "--quiet", state=tmp_path):
+    with process("demo", "--days", "1600", "--speed", "80", "--port", "0", "--quiet", state=tmp_path):
         assert eventually(lambda: len(sent()) > 10)
         halt = robotrader("halt", "--reason", "test", state=tmp_path)
         assert halt.json["trading_state"] == "HALTED"

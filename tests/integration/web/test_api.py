@@ -206,6 +206,19 @@ def test_a_busy_journal_is_told_and_may_be_tried_again(dash: Dashboard, tmp_path
     run(scenario)
 
 
+def test_a_request_that_nobody_keeps_is_refused(dash: Dashboard, tmp_path: Path) -> None:
+    def submit(action: Action, reason: str, actor: str) -> RequestAck:
+        return RequestAck(request_id="r", action=action, recorded=False, flagged=action is Action.HALT)
+
+    async def scenario() -> None:
+        dash.app = create_app(lambda: dash.journal, submit, FAST, state_dir=tmp_path, now=lambda: dash.now)
+        await dash.sign_in()
+        assert (await dash.ask(action="reduce")).status_code == 409
+        assert (await dash.ask(key="key-00000002", action="halt")).status_code == 202  # the flag file holds it
+
+    run(scenario)
+
+
 def test_a_journal_of_another_version_is_a_problem_not_a_crash(dash: Dashboard) -> None:
     async def scenario() -> None:
         await dash.sign_in()

@@ -1,6 +1,6 @@
 """A runner's world in memory, put together from the fakes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import nan
 
 from robotrader.adapters.clocks import BrokerClock
@@ -9,7 +9,7 @@ from robotrader.engine.runner import Runner, World
 from robotrader.engine.trader import Trader
 from robotrader.engine.write_ahead import WriteAhead
 from robotrader.model import AnyCommand, AnyEvent, BarsClosed, OrderId, RunStarted, decode_command, decode_event
-from robotrader.ports import Arrival, JournalRow
+from robotrader.ports import Arrival
 from tests import builders as make
 from tests.fakes import FakeBroker, MemoryStorage, Pulled, Script, ScriptedFeed, scripted
 from tests.unit.engine.stage import started
@@ -27,8 +27,7 @@ class Life:
         self.journal = storage.open()
         self.broker = FakeBroker()
         self.inbox = Inbox()
-        self.batches: list[Sequence[Arrival]] = []
-        self.clock = BrokerClock(Pulled(self.inbox, self.batches), start=now)
+        self.clock = BrokerClock(Pulled(self.inbox, []), start=now)
         self.flag: str | None = None
         self.source = scripted({make.TREND: script})
         self.run = run or started(run_id=f"run-{storage.epoch + 1}")
@@ -52,7 +51,7 @@ class Life:
     ) -> Runner:  # fmt: skip
         """Return the runner of this life; each batch arrives when the runner has nothing else to do."""
         feed = ScriptedFeed(self.inbox, history=history, live=live)
-        clock = BrokerClock(Pulled(self.inbox, batches), start=self.clock.now())
+        clock = BrokerClock(Pulled(self.inbox, batches or [[]]), start=self.clock.now())
         world = World(journal=self.journal, broker=self.broker, feed=feed, clock=clock, inbox=self.inbox,
                       latch=self.latch, source=self.source)  # fmt: skip
         return Runner(world, self.run, warmup_bars=warmup_bars)
@@ -76,8 +75,3 @@ def of(storage: MemoryStorage, *kinds: type[AnyEvent]) -> list[AnyEvent]:
 def state_of(storage: MemoryStorage, order_id: OrderId) -> str:
     """Return the order's state as the journal shows it."""
     return storage.orders[order_id].state
-
-
-def committed(storage: MemoryStorage) -> Callable[[], list[JournalRow]]:
-    """Return a look at what is committed at the time of the call."""
-    return lambda: list(storage.rows)

@@ -270,7 +270,7 @@ def denial_row(number: int) -> DenialRow:
     order = order_row(number, state=OrderState.DENIED).working.order
     checks = [
         {"check": RiskCheck.MAX_ORDER_NOTIONAL.value, "passed": False,
-         "numbers": {"notional": "161238.00", "limit": "100000"}, "reason": "notional 161,238.00 is over 100,000"},
+         "numbers": {"notional": "161238.00", "limit": "100000"}, "reason": "the order is worth too much"},
         {"check": RiskCheck.PRICE_COLLAR.value, "passed": number % 3 != 0, "numbers": {}, "reason": "price 6.1 % off"},
     ]  # fmt: skip
     return DenialRow(

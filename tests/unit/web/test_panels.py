@@ -73,7 +73,9 @@ def test_a_request_that_waits_is_shown_and_one_that_was_taken_is_not() -> None:
     assert page(journal).frame.pending == "HALT requested by dashboard (odd fills): the trader has not taken it"
     assert journal.run_row is not None
     journal.run_row = RunRow(started=run_started(), ended=CLOSE, reason="stopped")
-    assert "no trader is running" in page(journal).frame.pending
+    frame = page(journal).frame
+    assert "no trader is running" in frame.pending
+    assert frame.meaning == "No trader is running, nothing is sent. It ended 2013-03-01 21:00:00: stopped."
     journal.request_rows = [
         RequestRow(id="r", ts=CLOSE, action=Action.HALT, reason="odd fills", actor="dashboard", taken=9)
     ]

@@ -134,7 +134,7 @@ def test_a_commission_that_is_not_reported_is_not_zero() -> None:
 def test_a_refusal_names_every_failed_check_with_its_numbers() -> None:
     denial = queries.denial(seeded().denial_rows[0])
     assert denial.reasons == ("max_order_notional",) or len(denial.reasons) == 2
-    assert denial.detail[0] == "max order notional: notional 161,238.00 is over 100,000"
+    assert denial.detail[0] == ("max order notional: the order is worth too much (notional 161238.00, limit 100000)")
     bare = structs.replace(
         seeded().denial_rows[0], checks=({"check": "fat_finger", "passed": False, "numbers": {"ratio": "0.3"}},)
     )

@@ -17,7 +17,7 @@ from robotrader.data.panel import Panel
 from robotrader.model import NANOS_PER_SECOND, ConfigError
 from robotrader.simulation.gateway import answers, messages, quotes
 from robotrader.simulation.gateway.account import Account
-from robotrader.simulation.gateway.book import Book, Charged, Executed, Notice, Opened, Report, Status
+from robotrader.simulation.gateway.book import Book, Notice, Opened, Report, Status
 from robotrader.simulation.gateway.connection import Connection, Office
 from robotrader.simulation.gateway.desk import Desk
 from robotrader.simulation.gateway.market import Market
@@ -199,9 +199,8 @@ class Gateway:
     def _tell(self, reports: Sequence[Report]) -> None:
         """Send reports to the client whose order it is and to the master client, then what else changed."""
         for report in reports:
-            for client_id in {_owner(report), self.config.master_client_id}:
-                connection = None if client_id is None else self._clients.get(client_id)
-                if connection is not None:
+            for client_id in _audience(report, self.config.master_client_id):
+                if (connection := self._clients.get(client_id)) is not None:
                     connection.send(messages.report(connection.speaker, report, self.now))
         for connection in self._clients.values():
             answers.refresh(self.book, connection)
@@ -263,11 +262,12 @@ def _market(panel: Panel, config: GatewayConfig) -> Market:
     return Market(panel, market.opens[min(_HISTORY_SESSIONS, len(market.opens) // 2)])
 
 
-def _owner(report: Report) -> int:
-    match report:
-        case Opened() | Status():
-            return report.ticket.client_id
-        case Executed() | Charged():
-            return report.execution.client_id
-        case Notice():
-            return report.client_id
+def _audience(report: Report, master_client_id: int | None) -> set[int]:
+    """Return who is told: the owner and the master, but of a notice the owner only.
+
+    A notice names a bare order id: another client would take it for one of its own.
+    """
+    if isinstance(report, Notice):
+        return {report.client_id}
+    source = report.ticket if isinstance(report, Opened | Status) else report.execution
+    return {source.client_id} if master_client_id is None else {source.client_id, master_client_id}

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from robotrader.adapters.ibkr.broker import IbkrBroker
+from robotrader.adapters.ibkr.connection import IbkrConnection
 from robotrader.adapters.ibkr.interpreter import Interpreter
 from robotrader.model import (
     AnyEvent,
@@ -121,6 +124,19 @@ def test_a_refusal_is_final_only_if_the_broker_never_showed_the_order(code: int)
     for before in (open_order("PendingSubmit"), order_status("Submitted"), execution()):
         assert kinds(Reader().read(before, error(code)))[-1] is OrderUnresolved
     assert kinds(Reader(seen=True).read(error(code))) == [OrderUnresolved]  # recovered: it may have been accepted
+
+
+def test_an_order_that_is_bound_again_may_have_been_accepted() -> None:
+    reader = Reader()
+    reader.interpreter.know(order(), 1, client_id=CLIENT, seen=True)
+    assert kinds(reader.read(error(201))) == [OrderUnresolved]
+
+
+def test_the_broker_takes_a_bound_order_for_one_that_may_have_been_accepted() -> None:
+    nowhere = SimpleNamespace(put=lambda _arrival: None)
+    broker = IbkrBroker(IbkrConnection(nowhere, account="DU1"), [AAPL])
+    broker.bind(order(), 1)
+    assert kinds(broker.interpret(error(201))) == [OrderUnresolved]
 
 
 def test_a_rejected_order_stays_rejected() -> None:

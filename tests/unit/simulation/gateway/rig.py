@@ -18,6 +18,7 @@ from robotrader.simulation.gateway.book import Book
 from robotrader.simulation.gateway.market import Market
 from robotrader.simulation.gateway.requests import ContractQuery, PlaceOrder, Request, decode
 from robotrader.simulation.gateway.wire import split
+from robotrader.simulation.venue import FillAt
 from robotrader.simulation.venue import Venue as MatchingVenue
 
 SECOND = 10**9
@@ -81,9 +82,11 @@ def flat(count: int, **options: Any) -> Panel:
     return panel(*[(100.0, 101.0, 99.0, 100.5)] * count, **options)
 
 
-def book(data: Panel, *, costs: str = "none", margin_ratio: Decimal | None = None) -> Book:
+def book(
+    data: Panel, *, costs: str = "none", margin_ratio: Decimal | None = None, fill: FillAt = FillAt.NEXT_OPEN
+) -> Book:
     market = Market(data)
-    venue = MatchingVenue(market.instruments, cost_model(costs), half_spread_bps=Decimal(0))
+    venue = MatchingVenue(market.instruments, cost_model(costs), fill=fill, half_spread_bps=Decimal(0))
     return Book(market, venue, Account("DU1", Decimal(100_000), market.instruments), margin_ratio=margin_ratio)
 
 

@@ -13,7 +13,7 @@ from robotrader.simulation.gateway.account import Account
 from robotrader.simulation.gateway.book import Book, Charged, Executed, Notice, Opened, Report, Status
 from robotrader.simulation.gateway.contracts import Contracts
 from robotrader.simulation.gateway.requests import ContractQuery, PlaceOrder
-from robotrader.simulation.venue import VenueFill
+from robotrader.simulation.venue import FillAt, VenueFill
 from tests.unit.simulation.gateway.rig import AAPL, FIRST_OPEN, IBM, SESSION, book, flat, panel, wire_order
 
 D = Decimal
@@ -52,6 +52,16 @@ def test_a_market_order_fills_at_the_next_open() -> None:
     assert target.idle
     assert target.next_id(1) == 2
     assert target.next_id(2) == 1
+
+
+def test_a_venue_that_fills_at_this_close_answers_at_once() -> None:
+    target = book(flat(3), fill=FillAt.THIS_CLOSE)
+    close_session(target)
+    reports = place(target, wire_order())
+    assert kinds(reports) == [
+        "Opened PreSubmitted", "Status PreSubmitted", "Executed", "Opened Filled", "Status Filled", "Charged",
+    ]  # fmt: skip
+    assert (target.executions[0].price, target.executions[0].ts) == (D("100.50"), target.market.now)
 
 
 def test_ids_are_per_client_and_only_grow() -> None:

@@ -80,6 +80,8 @@ export function facts(id, panel) {
 export function frame(panel) {
   for (const [name, value] of Object.entries(panel)) bind(`frame.${name}`, value);
   document.body.dataset.mode = panel.mode;
-  document.getElementById("state").dataset.state = panel.state;
+  const strip = document.getElementById("state");
+  strip.dataset.state = panel.state;
+  strip.dataset.running = panel.running;
   document.title = `${panel.state} · ${panel.mode} · RoboTrader`;
 }

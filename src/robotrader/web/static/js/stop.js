@@ -46,11 +46,13 @@ async function send(form, say) {
       headers: { "Content-Type": "application/json", "X-CSRF-Token": field.csrf_token.value, "Idempotency-Key": field.idempotency_key.value },
       body: JSON.stringify(body),
     });
-    if (!answer.ok) throw new Error((await answer.json()).detail);
+    const found = await answer.json();
+    if (!answer.ok) throw new Error(found.detail);
     field.idempotency_key.value = crypto.randomUUID();
     field.reason.value = "";
     dialog.close();
-    say(`${action.toUpperCase()} is recorded. The trader acts on it next.`);
+    const how = found.recorded ? "is recorded" : "is raised as a flag: the journal was busy";
+    say(`${action.toUpperCase()} ${how}. The trader acts on it next.`);
   } catch (error) {
     const command = form.querySelector("[data-command]").textContent;
     result(dialog, `${action.toUpperCase()} was not recorded: ${error.message}. Run in a terminal: ${command}`, "bad");

@@ -1,0 +1,254 @@
+"""The loop: time in arrival order, batches, operators' requests, and the ways to end."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from robotrader.engine import runner as runner_module
+from robotrader.engine.inbox import Inbox
+from robotrader.model import (
+    Action,
+    BarsClosed,
+    ConnectionLost,
+    OrderAccepted,
+    RequestReceived,
+    RunEnded,
+    SetTradingState,
+    TradingState,
+)
+from robotrader.ports import Arrival, LinkChanged, RequestRow, TimeAdvanced
+from tests import builders as make
+from tests.fakes import MemoryStorage, Script, message, snapshot
+from tests.unit.engine.stage import NAN
+from tests.unit.engine.world import Life, commands, events, of
+
+STEPS: Script = {1: (1.0, NAN), 2: (0.0, 1.0)}
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(test, timeout=10))
+
+
+def at(day: int, *, ended: bool = False) -> TimeAdvanced:
+    return TimeAdvanced(ts=make.T0 + day * make.DAY, ended=ended)
+
+
+def halt(n: str = "r1", action: Action = Action.HALT) -> RequestRow:
+    return RequestRow(id=n, ts=0, action=action, reason="lunch", actor="me")
+
+
+def test_a_run_in_lock_step_from_the_first_bar_to_the_end() -> None:
+    async def test() -> None:
+        storage = MemoryStorage()
+        life = Life(storage, script=STEPS)
+        runner = life.runner(
+            batches=[[at(0)], [at(1)], [at(2)], [at(3, ended=True)]],
+            history=[make.bars_closed(0)], live=[make.bars_closed(1), make.bars_closed(2)], warmup_bars=5,
+        )  # fmt: skip
+        await runner.start()
+        assert await runner.run() == "the source of time ended"
+        await runner.finish(compare=False)
+        assert [e.warmup for e in of(storage, BarsClosed) if isinstance(e, BarsClosed)] == [True, False, False]
+        assert [(o.side, o.instrument) for o, _ in life.broker.submitted] == [
+            ("BUY", make.SPY.id), ("SELL", make.SPY.id), ("BUY", make.QQQ.id),
+        ]  # fmt: skip
+        last = events(storage)[-1]
+        assert isinstance(last, RunEnded)
+        assert (last.run_id, last.reason) == ("run-1", "the source of time ended")
+
+    run(test())
+
+
+def test_time_moves_in_the_order_of_arrival() -> None:
+    async def test() -> None:
+        storage = MemoryStorage()
+        life = Life(storage, script={0: (1.0, 1.0)})
+        runner = life.runner()
+        await runner.start()
+        await runner._step([make.bars_closed(0)])
+        first, second = (message(make.accepted(i)) for i in life.broker.sent)
+        await runner._step([first, at(1), second])
+        found = [e for e in of(storage, OrderAccepted) if isinstance(e, OrderAccepted)]
+        assert [e.ts_init for e in found] == [make.T0, make.T0 + make.DAY]
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [(LinkChanged(connected=False, reason="socket closed"), "link lost: socket closed"), (None, "asked to")],
+)
+def test_a_lost_link_and_a_request_to_stop_end_the_run(last: Arrival | None, reason: str) -> None:
+    async def test() -> None:
+        life = Life(MemoryStorage())
+        runner = life.runner(batches=[[LinkChanged(connected=True, reason="up")]])
+        await runner.start()
+        if last is None:
+            runner.stop("asked to")
+        else:
+            life.inbox.put(last)
+        assert await runner.run() == reason
+
+    run(test())
+
+
+def test_the_first_reason_to_end_is_kept() -> None:
+    async def test() -> None:
+        runner = Life(MemoryStorage()).runner()
+        runner.stop("first")
+        runner.stop("second")
+        await runner.start()
+        assert await runner.run() == "first"
+
+    run(test())
+
+
+def test_a_request_is_carried_out_once() -> None:
+    async def test() -> None:
+        storage = MemoryStorage()
+        life = Life(storage)
+        runner = life.runner()
+        await runner.start()
+        await runner._step([make.bars_closed(0)])
+        storage.request(halt())
+        for day in (1, 2):
+            await runner._step([at(day)])
+        (asked,) = of(storage, RequestReceived)
+        assert asked.ts_event == make.T0 + make.DAY
+        (state,) = (c for c in commands(storage) if isinstance(c, SetTradingState))
+        assert (state.state, state.actor) == (TradingState.HALTED, "me")
+        assert life.broker.canceled == life.broker.sent
+
+    run(test())
+
+
+def test_a_flag_file_halts_and_a_halted_trader_does_not_note_it_again() -> None:
+    async def test() -> None:
+        storage = MemoryStorage()
+        life = Life(storage)
+        runner = life.runner()
+        await runner.start()
+        life.flag = "HALT file"
+        for day in (1, 2):
+            await runner._step([at(day)])
+        (asked,) = of(storage, RequestReceived)
+        assert isinstance(asked, RequestReceived)
+        assert (asked.action, asked.reason, asked.actor) == (Action.HALT, "HALT file", "flag file")
+
+    run(test())
+
+
+def test_resuming_under_a_flag_does_not_last() -> None:
+    async def test() -> None:
+        storage = MemoryStorage()
+        life = Life(storage)
+        runner = life.runner()
+        await runner.start()
+        life.flag = "HALT file"
+        await runner._step([at(1)])
+        storage.request(halt("r2", Action.RESUME))
+        await runner._step([at(2)])
+        await runner._step([at(3)])
+        assert [c.state for c in commands(storage) if isinstance(c, SetTradingState)] == [
+            TradingState.HALTED, TradingState.ACTIVE, TradingState.HALTED,
+        ]  # fmt: skip
+
+    run(test())
+
+
+def test_a_request_wakes_a_runner_to_whom_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "WATCH_S", 0.001)
+
+    async def test() -> None:
+        storage = MemoryStorage()
+        life = Life(storage)
+        runner = life.runner()
+        await runner.start()
+        running = asyncio.create_task(runner.run())
+        storage.request(halt())
+        while not commands(storage):
+            await asyncio.sleep(0)
+        runner.stop("done")
+        assert await running == "done"
+        assert isinstance(commands(storage)[0], SetTradingState)
+
+    run(test())
+
+
+def test_a_clock_that_stands_at_zero_is_waited_for_and_nothing_that_arrives_meanwhile_is_lost() -> None:
+    async def test() -> None:
+        storage = MemoryStorage()
+        first = Life(storage)
+        path = await first.path()
+        await path.carry_out(await path.record([make.bars_closed(0)]))
+        order = first.broker.submitted[0][0]
+        second = Life(storage, now=0)
+        heard = message(make.accepted(order.id))
+        second.broker.snapshots = [snapshot(refs=[order.id])]
+        runner = second.runner(batches=[[heard, at(0)]])
+        await runner.start()
+        assert [e.ts_init for e in of(storage, OrderAccepted)] == [make.T0]
+
+    run(test())
+
+
+def test_a_gateway_that_hangs_up_before_it_says_the_time_cannot_be_traded_with() -> None:
+    async def test() -> None:
+        life = Life(MemoryStorage(), now=0)
+        runner = life.runner(batches=[[LinkChanged(connected=False, reason="no")]])
+        with pytest.raises(ConnectionLost):
+            await runner.start()
+        assert life.storage.rows == []
+
+    run(test())
+
+
+def test_a_failure_while_catching_up_cancels_the_entries_at_the_broker() -> None:
+    script: Script = {0: (1.0, NAN), 1: ZeroDivisionError("bug")}
+
+    async def test() -> None:
+        storage = MemoryStorage()
+        first = Life(storage, script=script)
+        path = await first.path()
+        await path.carry_out(await path.record([make.bars_closed(0)]))
+        order = first.broker.submitted[0][0]
+        second = Life(storage, script=script, now=make.T0 + 2 * make.DAY)
+        second.broker.snapshots = [snapshot(refs=[order.id], messages=[message(make.accepted(order.id))])]
+        await second.runner(history=[make.bars_closed(1), make.bars_closed(2)]).start()
+        assert second.broker.canceled == [order.id]
+
+    run(test())
+
+
+def test_the_end_of_a_run_can_compare_with_the_broker_once_more() -> None:
+    async def test() -> None:
+        storage = MemoryStorage()
+        life = Life(storage)
+        runner = life.runner()
+        await runner.start()
+        life.broker.snapshots = [snapshot(positions={make.SPY.id: 5})]
+        runner.stop("done")
+        await runner.run()
+        await runner.finish(compare=True)
+        assert [c.state for c in commands(storage) if isinstance(c, SetTradingState)] == [TradingState.HALTED]
+
+    run(test())
+
+
+def test_the_inbox_hands_over_everything_in_order_and_waits_when_empty() -> None:
+    async def test() -> None:
+        inbox = Inbox()
+        assert len(inbox) == 0
+        waiting = asyncio.create_task(inbox.take())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        inbox.put(at(0))
+        inbox.put(at(1))
+        assert await waiting == [at(0), at(1)]
+        assert len(inbox) == 0
+        inbox.put(at(2))
+        assert await inbox.take() == [at(2)]
+
+    run(test())
