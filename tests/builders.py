@@ -1,7 +1,11 @@
 """Small, valid values for tests: each function makes one, arguments override what a test is about."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
+import numpy as np
+
+from robotrader.data.panel import Panel
 from robotrader.model import (
     Approved,
     Bar,
@@ -16,6 +20,7 @@ from robotrader.model import (
     Deny,
     Fill,
     Hold,
+    Instrument,
     InstrumentId,
     Order,
     OrderAccepted,
@@ -40,6 +45,7 @@ from robotrader.model import (
 )
 
 DAY = 86_400_000_000_000
+SESSION = 23_400_000_000_000  # 6.5 hours
 T0 = 1_704_229_200_000_000_000  # 2024-01-02 21:00 UTC, a session close
 SPY = stock("SPY", Venue.ARCA)
 QQQ = stock("QQQ", Venue.NASDAQ)
@@ -157,4 +163,24 @@ def run_started(run_id: str = "run-1", *, epoch: int = 1, ts: int = T0, capital:
     return RunStarted(
         ts_event=ts, ts_init=ts, run_id=run_id, epoch=epoch, mode="paper", account="DU1", strategies=(config,),
         instruments=(SPY, QQQ), limits=RiskLimit(profile="none"), code_version="test",
+    )  # fmt: skip
+
+
+def daily_panel(
+    close: Sequence[Sequence[float]], *, opened: Sequence[Sequence[float]] | None = None,
+    volume: Sequence[Sequence[float]] | None = None, instruments: tuple[Instrument, ...] = (SPY, QQQ),
+) -> Panel:  # fmt: skip
+    """Make a panel of daily bars from day 0 on: a row a day, a column per instrument, NaN for no bar.
+
+    Bars open at their close and have volume unless told; high and low lie one above and below both.
+    """
+    closes = np.array(close, dtype=np.float64).reshape(len(close), len(close[0]) if close else len(instruments))
+    opens = closes if opened is None else np.array(opened, dtype=np.float64).reshape(closes.shape)
+    traded = np.where(np.isnan(closes), np.nan, 1e6)
+    if volume is not None:
+        traded = np.array(volume, dtype=np.float64).reshape(closes.shape)
+    ts = T0 + DAY * np.arange(len(closes), dtype=np.int64)
+    return Panel(
+        instruments=instruments[: closes.shape[1]], spec=BarSpec.DAY, opened=ts - SESSION, ts=ts, open=opens,
+        high=np.maximum(opens, closes) + 1, low=np.minimum(opens, closes) - 1, close=closes, volume=traded,
     )  # fmt: skip

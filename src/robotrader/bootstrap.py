@@ -210,7 +210,11 @@ async def gateway(options: GatewayOptions, config: "GatewayConfig", *, ready: Ca
         if config.state is not None:
             write_port(config.state, "gateway", port)
         ready(port)
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            if config.state is not None:
+                process_files.forget_port(config.state, "gateway")
 
 
 @asynccontextmanager
@@ -336,7 +340,15 @@ async def dashboard(
 
     config = WebConfig(host=options.host, port=options.port, simulated=options.simulated, data_note=options.data_note)
     app = create_app(lambda: reader(state), lambda a, r, w: request(state, a, r, w), config, state_dir=state)
-    await serve(app, options.host, options.port, shutdown, ready=ready)
+
+    def listening(port: int) -> None:
+        write_port(state, "dashboard", port)
+        ready(port)
+
+    try:
+        await serve(app, options.host, options.port, shutdown, ready=listening)
+    finally:
+        process_files.forget_port(state, "dashboard")
 
 
 def login_link(state: Path, host: str, port: int) -> str:
@@ -344,6 +356,11 @@ def login_link(state: Path, host: str, port: int) -> str:
     from robotrader.web.sessions import issue_login_code, login_url
 
     return login_url(host, port, issue_login_code(state))
+
+
+def dashboard_port(state: Path) -> int | None:
+    """Return where the dashboard of a state folder listens, None when it does not."""
+    return process_files.read_port(state, "dashboard")
 
 
 def trader_pid(state: Path) -> int | None:

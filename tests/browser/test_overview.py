@@ -34,6 +34,17 @@ def test_a_link_signs_in_once_and_leaves_no_trace(open_page: Open, server: Serve
     watch.expect("403")
 
 
+def test_a_link_opened_on_the_login_page_itself_signs_in(open_page: Open, server: Server, watch: Watch) -> None:
+    page = open_page(sign_in=False, live=False)
+    page.goto(server.url)
+    expect(page.get_by_label("One-time code")).to_be_focused()
+    page.goto(server.link())  # the same page with a fragment: nothing is loaded
+    page.wait_for_url(server.url)
+    page.goto(f"{server.url}login")  # already signed in, as after a link from another site
+    page.wait_for_url(server.url)
+    watch.expect("401")
+
+
 def test_numbers_move_without_a_reload(open_page: Open, server: Server) -> None:
     page = open_page()
     page.evaluate("window.same = true")

@@ -39,7 +39,7 @@ def halt(call: Call, reason: Reason = "operator") -> Answer:
 
 
 def reduce(call: Call, reason: Reason = "operator") -> Answer:
-    """Let only orders through that reduce a position, and cancel the others."""
+    """Let only orders through that reduce a position, and cancel the others; also loosens a halt that far."""
     return _ask(call, Action.REDUCE, reason)
 
 

@@ -20,6 +20,7 @@ from robotrader.model import (
     Cancel,
     Commission,
     CommissionReported,
+    DataError,
     Deny,
     Fill,
     Instrument,
@@ -100,7 +101,12 @@ def run_backtest(
     ------
     ConfigError, StrategyError
         A strategy cannot be loaded, or breaks its contract.
+    DataError
+        A strategy trades an instrument that the panel does not hold.
     """
+    missing = {iid for config in strategies for iid in config.universe} - set(panel.ids)
+    if missing:
+        raise DataError(f"no data for {', '.join(sorted(missing))}; there is: {', '.join(panel.ids)}")
     started = time.perf_counter()
     run = _Run(panel, venue, keep_commands=keep_commands)
     run.trader.handle(_run_started(strategies, panel, limits))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,14 @@ class Ran(Struct, frozen=True):
         return found
 
 
-def run(*arguments: str, state: Path | None = None, cwd: Path | None = None, **environ: str) -> Ran:
+def run(
+    *arguments: str, state: Path | None = None, cwd: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Ran:
     """Run one command to its end, without a terminal."""
     command = [sys.executable, "-m", "robotrader", *arguments, *(["--state", str(state)] if state else [])]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=100, check=False, stdin=subprocess.DEVNULL, cwd=cwd,
-        env={**os.environ, **environ},
+        env={**os.environ, **(environ or {})},
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
     return Ran(done.returncode, done.stdout, done.stderr)

@@ -83,9 +83,11 @@ def test_reduce_waits_for_the_next_trader(recorded: bool, state: Path, request: 
     assert "next start" in run("reduce", state=state).out
 
 
-def test_the_worst_of_flag_and_request_holds(left: Left) -> None:
+def test_reduce_loosens_a_halt_only_that_far(left: Left) -> None:
     ask("halt", state=left.state)
-    assert ask("reduce", state=left.state)["trading_state"] == "HALTED"
+    assert ask("reduce", state=left.state)["trading_state"] == "REDUCING"
+    assert not (left.state / "HALT").exists()
+    assert ask("halt", state=left.state)["trading_state"] == "HALTED"
 
 
 def test_a_halt_gets_through_a_locked_database(left: Left) -> None:

@@ -59,5 +59,5 @@ def test_a_broken_journal_is_one_sentence_and_no_traceback(command: str, state: 
 
 
 def test_the_state_folder_can_be_named_in_the_environment(state: Path) -> None:
-    assert run("db", "migrate", ROBOTRADER_STATE=str(state)).code == 0
+    assert run("db", "migrate", environ={"ROBOTRADER_STATE": str(state)}).code == 0
     assert (state / "journal.sqlite").is_file()

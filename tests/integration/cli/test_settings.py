@@ -1,5 +1,6 @@
 """The configuration: where each value comes from, whether it fits, and the first file."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,8 @@ import pytest
 from tests.integration.cli.commands import run
 
 
-def shown(*arguments: str, cwd: Path, **environ: str) -> dict[str, tuple[object, str]]:
-    ran = run("config", "show", "--json", *arguments, cwd=cwd, **environ)
+def shown(*arguments: str, cwd: Path, environ: Mapping[str, str]) -> dict[str, tuple[object, str]]:
+    ran = run("config", "show", "--json", *arguments, cwd=cwd, environ=environ)
     assert ran.code == 0, ran.err
     return {row["key"]: (row["value"], row["origin"]) for row in ran.json["settings"]}
 
@@ -16,7 +17,8 @@ def shown(*arguments: str, cwd: Path, **environ: str) -> dict[str, tuple[object,
 def test_show_names_the_origin_of_every_value(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text('[broker]\nport = 7497\naccount = "DU7654321"\n[risk]\nmax_order_quantity = 10\n')
-    rows = shown("--config", str(file), "--state", str(tmp_path), cwd=tmp_path, ROBOTRADER__BROKER__PORT="4001")
+    rows = shown("--config", str(file), "--state", str(tmp_path), cwd=tmp_path,
+                 environ={"ROBOTRADER__BROKER__PORT": "4001"})  # fmt: skip
     assert rows["broker.port"] == (4001, "environment ROBOTRADER__BROKER__PORT")
     assert rows["risk.max_order_quantity"] == (10, f"file {file}")
     assert rows["risk.messages_per_s"][1] == "profile paper"

@@ -1,0 +1,120 @@
+"""Records as bytes and back."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+from msgspec import structs
+
+from robotrader.model import (
+    Account,
+    AccountReported,
+    Action,
+    AnyCommand,
+    AnyEvent,
+    Cancel,
+    DataError,
+    OrderCanceled,
+    OrderExpired,
+    OrderId,
+    OrderPendingCancel,
+    OrderRejected,
+    OrderSending,
+    OrderSuspended,
+    OrderUnresolved,
+    OrderVoided,
+    PositionReported,
+    Recovered,
+    RequestReceived,
+    RunEnded,
+    SetTradingState,
+    TradingHalted,
+    TradingState,
+    decode_command,
+    decode_event,
+    encode,
+    money,
+)
+from tests import builders as make
+
+AT = {"ts_event": 1, "ts_init": 2}
+OF = {**AT, "order_id": make.order().id}
+EVENTS: tuple[AnyEvent, ...] = (
+    make.run_started(), Recovered(**AT, replayed=3, breaks=("a",)), RunEnded(**AT, run_id="r", reason="x"),
+    make.bars_closed(), OrderSending(**OF, epoch=1, broker_order_id=2), make.accepted(make.order().id),  # type: ignore[arg-type]
+    OrderSuspended(**OF, reason="x"), OrderPendingCancel(**OF), OrderCanceled(**OF), OrderExpired(**OF),  # type: ignore[arg-type]
+    OrderRejected(**OF, code=201, reason="x"), OrderUnresolved(**OF, reason="x"),  # type: ignore[arg-type]
+    OrderVoided(**OF, proven=False, reason="x"), make.filled(make.order()), make.commission(),  # type: ignore[arg-type]
+    PositionReported(**AT, account="DU1", instrument=make.SPY.id, quantity=-5, average_cost=Decimal("1.5")),
+    AccountReported(**AT, account=Account(id="DU1", cash=Decimal("1.10"))),
+    RequestReceived(**AT, request_id="r", action=Action.REDUCE, reason="x", actor="me"),
+    TradingHalted(**AT, reason="x"),
+)  # fmt: skip
+COMMANDS: tuple[AnyCommand, ...] = (
+    make.submit(), make.deny(), make.hold(), make.marked(),
+    Cancel(ts_event=1, order_id=make.order().id, reason="x"),
+    SetTradingState(ts_event=1, state=TradingState.REDUCING, reason="x", actor="me", strategy=make.TREND),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda e: type(e).__name__)
+def test_an_event_comes_back_as_it_was(event: AnyEvent) -> None:
+    assert decode_event(encode(event)) == event
+    assert encode(decode_event(encode(event))) == encode(event)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda c: type(c).__name__)
+def test_a_command_comes_back_as_it_was(command: AnyCommand) -> None:
+    assert decode_command(encode(command)) == command
+    assert encode(decode_command(encode(command))) == encode(command)
+
+
+def test_every_kind_of_event_and_command_is_tried_here() -> None:
+    assert {type(e) for e in EVENTS} == set(AnyEvent.__args__)  # type: ignore[attr-defined]
+    assert {type(c) for c in COMMANDS} == set(AnyCommand.__args__)  # type: ignore[attr-defined]
+
+
+def test_money_keeps_its_digits() -> None:
+    fill = make.filled(make.order(), price="100.10")
+    assert b'"price":"100.10"' in encode(fill)
+    back = decode_event(encode(fill))
+    assert str(back.fill.price) == "100.10"  # type: ignore[union-attr]
+
+
+def test_a_later_release_may_add_fields() -> None:
+    fields = msgspec.json.decode(encode(make.accepted(make.order().id)))
+    assert decode_event(msgspec.json.encode({**fields, "new": 1})) == make.accepted(make.order().id)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"kind":"Unheard"}', '{"kind":"OrderAccepted"}', "[1]"])
+def test_what_is_no_record_is_a_data_error(text: str) -> None:
+    with pytest.raises(DataError, match="event"):
+        decode_event(text)
+    with pytest.raises(DataError, match="command"):
+        decode_command(text)
+
+
+def test_money_has_one_quantum() -> None:
+    assert str(money(Decimal("1"))) == "1.000000"
+    assert str(money(Decimal("1.0000005"))) == "1.000000"  # half to even
+    assert str(money(Decimal("1.0000015"))) == "1.000002"
+
+
+def test_what_happens_once_has_a_key_and_what_may_repeat_has_none() -> None:
+    order, fill = make.order(), make.filled(make.order(), exec_id="e", revision=2)
+    keys = {type(e).__name__: e.source_id for e in (*EVENTS, fill)}
+    assert keys["OrderFilled"] == "e.02"
+    assert keys["OrderAccepted"] == f"{order.id}/7"
+    assert keys["BarsClosed"] == f"1d@{make.T0}"
+    assert {name for name, key in keys.items() if key is None} == {
+        "Recovered", "RunEnded", "OrderSuspended", "OrderPendingCancel", "OrderUnresolved", "PositionReported",
+        "AccountReported", "TradingHalted",
+    }  # fmt: skip
+
+
+def test_a_corrected_execution_and_another_perm_id_are_new_events() -> None:
+    order = make.order()
+    assert make.filled(order, revision=1).source_id != make.filled(order, revision=2).source_id
+    assert make.accepted(order.id, perm_id=1).source_id != make.accepted(order.id, perm_id=2).source_id
+    other = structs.replace(make.accepted(order.id), order_id=OrderId("RT-other"))
+    assert other.source_id != make.accepted(order.id).source_id
