@@ -66,7 +66,7 @@ class MemoryTransaction:
         return row.seq
 
     def raw(self, message: BrokerMessage) -> None:
-        payload = msgspec.json.encode(message).decode()
+        payload = msgspec.json.encode(message, order="sorted").decode()
         self._append(
             JournalRow(seq=len(self.rows) + 1, kind="raw", type=message.name, ts=message.ts_init, payload=payload)
         )

@@ -42,6 +42,9 @@ CALENDAR = ("1990-01-01", "2035-12-31")
 
 TICK_S = 1.0
 
+CLOSE_GRACE_S = 30.0
+"""Time that a live daily bar is given to become final; the simulator's is final at once."""
+
 
 def load_data(
     name: str, *, symbol: str | None = None, start: str | None = None, end: str | None = None, state: Path
@@ -270,7 +273,8 @@ async def _trade(settings: Settings, state: Path, stop: asyncio.Event) -> str:
         world = World(
             journal=journal, clock=clock, inbox=inbox, source=trailing_source, latch=lambda: halt_file.read_flag(state),
             broker=IbkrBroker(connection, settings.instruments),
-            feed=IbkrFeed(connection, inbox, settings.instruments, sessions(*CALENDAR)),
+            feed=IbkrFeed(connection, inbox, settings.instruments, sessions(*CALENDAR),
+                          grace_s=0.0 if where.lock_step else CLOSE_GRACE_S),
         )  # fmt: skip
         runner = Runner(world, _run_started(settings), warmup_bars=warmup)
         await runner.start()

@@ -65,7 +65,9 @@ def _ask(call: Call, action: Action, reason: str) -> Answer:
     payload |= (found or {}) | {"request_id": request_id, "taken": taken}
     text = f"trading is {payload['trading_state']}; {_course(request_id, pid, taken=taken, halting=halting)}"
     if payload["orders_canceled"] is not None:
-        text += f"\n{payload['orders_canceled']} orders canceled; {'flat' if payload['flat'] else 'positions are held'}"
+        text += (
+            f"\norders canceled: {payload['orders_canceled']}; {'flat' if payload['flat'] else 'positions are held'}"
+        )
     return Answer(payload, text, OK if halting or taken or pid is None else PARTIAL)
 
 

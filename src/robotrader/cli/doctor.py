@@ -54,7 +54,12 @@ def register(app: typer.Typer) -> None:
 
 def doctor(call: Call) -> Answer:
     """Check everything that a run needs; each line says pass, warn or fail, why, and what to do."""
-    checks = [_judge(name, check) for name, check in _checks(call)]
+    todo = list(_checks(call))
+    done = call.progress(len(todo), "checking")
+    checks = []
+    for n, (name, look) in enumerate(todo):
+        done(n)
+        checks.append(_judge(name, look))
     ok = all(check["status"] != "fail" for check in checks)
     lines = []
     for check in checks:
@@ -82,8 +87,8 @@ def _checks(call: Call) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "time zones", _zones
     yield "calendar", _calendar
     yield "web assets", _assets
-    yield "dashboard port", lambda: _port(_settings(call)[0])
-    yield "broker", lambda: _broker(*_settings(call))
+    yield "dashboard port", lambda: _configured(call, lambda settings, _: _port(settings))
+    yield "broker", lambda: _configured(call, _broker)
 
 
 def _python() -> str:
@@ -112,6 +117,14 @@ def _settings(call: Call) -> "tuple[Settings, str | None]":
     except RoboTraderError as error:
         raise _Finding(str(error), "change the file until `robotrader config validate` is content") from error
     return settings, next((origin for origin in origins.values() if origin.startswith("file ")), None)
+
+
+def _configured(call: Call, look: "Callable[[Settings, str | None], str]") -> str:
+    try:
+        settings, file = _settings(call)
+    except _Finding as finding:
+        raise _warning("not checked: the configuration cannot be read", finding.fix) from finding
+    return look(settings, file)
 
 
 def _config(call: Call) -> str:

@@ -72,9 +72,9 @@ class WriteAhead:
     def _interpret(self, message: BrokerMessage) -> Sequence[AnyEvent]:
         try:
             return self._broker.interpret(message)
-        except DataError as error:
-            log.warning("broker message not understood: %s: %s", message.name, error)
-            return ()
+        except DataError as error:  # the message itself stays in the journal; what it said of our orders is not known
+            reason = f"broker message {message.name} not understood: {error}"
+            return (TradingHalted(ts_event=message.ts_init, ts_init=message.ts_init, reason=reason),)
 
     def _take(self, tx: Transaction, event: AnyEvent, out: list[AnyCommand]) -> None:
         """Append one event and all that follows from it; an event that is already there changes nothing."""

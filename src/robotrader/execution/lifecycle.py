@@ -106,13 +106,15 @@ class Transition(Struct, frozen=True):
 def transition(working: WorkingOrder, event: Event) -> Transition:
     """Apply one event to one order.
 
-    Every event but `OrderUnresolved` also settles an unknown outcome.
+    Every event but `OrderUnresolved` also settles an unknown outcome; that of a finished order is known.
 
     Raises
     ------
     InvariantViolation
         The table has no such transition.
     """
+    if isinstance(event, OrderUnresolved) and working.state in TERMINAL:
+        return Transition(working)
     if isinstance(event, OrderUnresolved):
         return Transition(structs.replace(working, unresolved=True, reason=event.reason))
     trigger = _TRIGGERS[type(event)]

@@ -1,6 +1,5 @@
 """The dashboard's application and its server."""
 
-import mimetypes
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -15,14 +14,12 @@ from quart_schema import Info, QuartSchema
 from robotrader import __version__
 from robotrader.model import ConfigError
 from robotrader.ports import JournalReader
-from robotrader.web import api, dashboard, problems, security
+from robotrader.web import api, assets, dashboard, problems, security
 from robotrader.web.config import WebConfig, require_loopback
 from robotrader.web.context import EXTENSION, Web
 from robotrader.web.openapi import Provider
 from robotrader.web.requests import SubmitRequest
 from robotrader.web.sessions import Now
-
-MIME_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
 def create_app(
@@ -46,12 +43,10 @@ def create_app(
     now : callable
         Wall clock in seconds: sessions, and data ages where the trader's clock is the system's.
     """
-    app = Quart("robotrader.web", static_folder="static", template_folder="templates")
+    app = Quart("robotrader.web", static_folder=None, template_folder="templates")
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.globals.update(csrf_token=security.csrf, version=__version__)
-    for suffix, mime_type in MIME_TYPES.items():  # some systems' own tables call scripts text/plain
-        mimetypes.add_type(mime_type, suffix)
     app.extensions[EXTENSION] = context = Web(reader_factory, submit_request, config, state_dir=state_dir, now=now)
     security.protect(app)
     problems.register(app)
@@ -67,6 +62,7 @@ def create_app(
     )
     app.register_blueprint(api.blueprint)
     app.register_blueprint(dashboard.blueprint)
+    assets.register(app, Path(app.root_path) / "static")
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.after_serving(_closing(context))
     return app

@@ -36,9 +36,9 @@ def frame(status: views.Status, *, day: Cell, state_dir: Path) -> Frame:
         scopes="; ".join(_scope(s) for s in status.scopes),
         unresolved=_unresolved(status.unresolved_orders),
         note=status.data_note,
-        load=f"{_count(status.open_orders, 'open order')}, {_count(status.held, 'position')}",
-        open_orders=f"{status.open_orders}",
-        held=f"{status.held}",
+        load=f"{_count(status.open_orders, 'open order')}, {_count(status.held, 'position')}" if state else "",
+        open_orders=f"{status.open_orders}" if state else NOT_AVAILABLE,
+        held=f"{status.held}" if state else NOT_AVAILABLE,
         day=day,
     )
 

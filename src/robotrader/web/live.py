@@ -79,16 +79,15 @@ class LiveFeed:
             while is_open() and not self._closed.is_set():
                 try:
                     panels = await self.panels()
-                except RoboTraderError as error:
-                    yield _event("problem", msgspec.json.encode({"detail": error.message}))
-                else:
                     sent = _seen(panels, after) if sent is None else sent
-                    for name in [n for n in PANELS if sent.get(n) != panels.data[n]]:
-                        sent[name] = panels.data[name]
-                        yield _event(name, panels.data[name], panels.page.seq)
+                    events = _changes(panels, sent)
+                except RoboTraderError as error:
+                    events = _event("problem", msgspec.json.encode({"detail": error.message}))
                 if time.monotonic() - beat >= self._config.heartbeat_s:
                     beat = time.monotonic()
-                    yield b": beat\n\n" + _event("beat", b"{}")
+                    events += b": beat\n\n" + _event("beat", b"{}")
+                if events:
+                    yield events
                 await self._pause()
         finally:
             self.streams -= 1
@@ -109,6 +108,13 @@ def _seen(panels: Panels, after: int | None) -> dict[str, bytes]:
     if after is None or after > panels.page.seq:
         return {}
     return {name: panels.data[name] for name in PANELS if panels.changed[name] < after}
+
+
+def _changes(panels: Panels, sent: dict[str, bytes]) -> bytes:
+    """Write the panels that differ from what was `sent`, in one piece, and note them there."""
+    changed = [name for name in PANELS if sent.get(name) != panels.data[name]]
+    sent.update((name, panels.data[name]) for name in changed)
+    return b"".join(_event(name, panels.data[name], panels.page.seq) for name in changed)
 
 
 def _event(name: str, data: bytes, seq: int | None = None) -> bytes:

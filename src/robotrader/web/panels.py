@@ -66,7 +66,8 @@ def account(view: views.Account, currency: str) -> Facts:
 
 
 def _broker(view: views.Account, value: Decimal | None) -> str:
-    on = f" on {moment(view.broker_reported)[:10]}" if view.broker_reported else ""
+    said, today = moment(view.broker_reported)[:10], moment(view.as_of)[:10]
+    on = "" if value is None or said == today else f" on {said}"
     return f"broker{on}: {number(value, places=2)}"
 
 

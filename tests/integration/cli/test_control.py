@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from robotrader import bootstrap
+from robotrader.model import OrderState
 from tests.integration.cli.commands import ask, run
 from tests.integration.cli.conftest import Left
 from tests.integration.system.running import eventually, process
@@ -21,12 +22,17 @@ account = "DU1234567"
 lock_step = true
 [data]
 universe = ["AAPL.NASDAQ", "IBM.NYSE"]
+[risk]
+profile = "research"
 [[strategy]]
 id = "sma"
 source = "sma_crossover"
 universe = ["AAPL.NASDAQ", "IBM.NYSE"]
-capital = "100000"
+capital = "1000000"
+parameters = {{ fast = 1, slow = 2 }}
 """
+SLOW = "0.1"
+"""Sessions a second: an order decided at a close waits ten seconds for the next open."""
 
 
 @contextmanager
@@ -118,20 +124,28 @@ def test_a_halt_gets_through_a_broken_database(state: Path) -> None:
     assert (state / "HALT").exists()
 
 
+def working(state: Path) -> list[str]:
+    """Return the orders that the broker works."""
+    return [row.working.order.id for row in bootstrap.reader(state).orders(states=[OrderState.ACCEPTED])]
+
+
+@pytest.mark.slow
 def test_a_running_trader_takes_the_requests(state: Path, tmp_path: Path) -> None:
     config = tmp_path / "trade.toml"
-    with process("gateway-sim", "--lock-step", "--speed", "3", "--json", state=state) as gateway:
+    with process("gateway-sim", "--lock-step", "--speed", SLOW, "--json", state=state) as gateway:
         assert gateway.stdout is not None
         config.write_text(CONFIG.format(port=json.loads(gateway.stdout.readline())["port"]))
         with process("trade", "--config", str(config), "--quiet", state=state):
-            assert eventually(lambda: ask("status", state=state)["as_of"] is not None)
-            running = ask("status", state=state)
-            assert (running["broker"], running["trading_state"]) == ("running", "ACTIVE")
-            for command, expected in (("halt", "HALTED"), ("resume", "ACTIVE"), ("reduce", "REDUCING")):
+            assert eventually(lambda: bool(working(state)))
+            halted = ask("halt", "--reason", "drill", state=state)
+            assert (halted["taken"], halted["trading_state"], halted["flat"]) == (True, "HALTED", True)
+            assert halted["orders_canceled"] == 1
+            status = ask("status", state=state)
+            assert (status["broker"], status["trading_state"], status["open_orders"]) == ("running", "HALTED", 0)
+            assert [alert["code"] for alert in status["alerts"]] == ["flag", "halted"]
+            for command, expected in (("resume", "ACTIVE"), ("reduce", "REDUCING")):
                 answer = ask(command, "--reason", "drill", state=state)
                 assert (answer["taken"], answer["trading_state"]) == (True, expected)
-                assert ask("status", state=state)["trading_state"] == expected
-            waits = [a for a in ask("status", state=state)["alerts"] if a["code"] == "request_waits"]
-            assert waits == []
     assert ask("status", state=state)["broker"] == "stopped"
+    assert [o["state"] for o in ask("orders", state=state)["orders"]][-1] == "CANCELED"
     assert ask("db", "verify", state=state)["ok"]

@@ -86,24 +86,32 @@ class Dashboard:
 
 
 class Stream:
-    """The events of a live stream, one by one."""
+    """The events of a live stream, one by one; `events` and `ids` keep what came with an id."""
 
     def __init__(self, receive: Callable[[], Awaitable[bytes]]) -> None:
         self._receive = receive
+        self._waiting: list[dict[str, str]] = []
         self.ids: list[int] = []
         self.events: list[str] = []
 
+    async def next(self) -> dict[str, str]:
+        """Return the fields of the next event."""
+        async with asyncio.timeout(5):
+            while not self._waiting:
+                pieces = (await self._receive()).decode().split("\n\n")
+                found = [dict(re.findall(r"^(\w+): (.*)$", piece, flags=re.MULTILINE)) for piece in pieces]
+                self._waiting = [fields for fields in found if "event" in fields]
+        fields = self._waiting.pop(0)
+        if "id" in fields:
+            self.ids.append(int(fields["id"]))
+            self.events.append(fields["event"])
+        return fields
+
     async def event(self, name: str) -> Any:
         """Return the data of the next event of that name."""
-        async with asyncio.timeout(5):
-            while True:
-                chunk = (await self._receive()).decode()
-                fields = dict(re.findall(r"^(\w+): (.*)$", chunk, flags=re.MULTILINE))
-                if "id" in fields:
-                    self.ids.append(int(fields["id"]))
-                    self.events.append(fields["event"])
-                if fields.get("event") == name:
-                    return msgspec.json.decode(fields["data"])
+        while (fields := await self.next())["event"] != name:
+            pass
+        return msgspec.json.decode(fields["data"])
 
     async def until(self, state: str) -> None:
         """Wait for a frame that shows this trading state."""
@@ -111,12 +119,10 @@ class Stream:
             pass
 
     async def names(self) -> set[str]:
-        """Return the names of the first batch: all events with the first one's id."""
-        seen: set[str] = set()
-        async with asyncio.timeout(5):
-            while "event: denials" not in (chunk := (await self._receive()).decode()):
-                seen |= set(re.findall(r"^event: (\w+)$", chunk, flags=re.MULTILINE))
-        return seen | {"denials"}
+        """Return the names of the first batch, which is a whole page."""
+        while "denials" not in self.events:
+            await self.next()
+        return set(self.events)
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:

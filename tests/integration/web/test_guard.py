@@ -149,6 +149,14 @@ def test_scripts_and_styles_have_their_types(dash: Dashboard) -> None:
     run(scenario)
 
 
+def test_only_assets_are_served(dash: Dashboard) -> None:
+    async def scenario() -> None:
+        for path in ("../app.py", "%2e%2e/app.py", "/etc/passwd", "css", "", "vendor/uplot/LICENSE"):
+            assert (await dash.get(f"/static/{path}")).status_code in {303, 404}, path
+
+    run(scenario)
+
+
 def test_the_session_guard_needs_no_journal(tmp_path: Path) -> None:
     """Login and health work while the journal cannot be read."""
 

@@ -87,7 +87,9 @@ def send(to: Trader, order: Order, number: int = 1) -> None:
     to.handle(OrderAccepted(ts_event=ts, ts_init=ts, order_id=order.id, perm_id=1_000 + number))
 
 
-def fill(to: Trader, order: Order, price: str, *, quantity: int | None = None, exec_id: str = "") -> Sequence[AnyCommand]:
+def fill(
+    to: Trader, order: Order, price: str, *, quantity: int | None = None, exec_id: str = ""
+) -> Sequence[AnyCommand]:
     """Let the order fill; whole unless told."""
     return to.handle(execution(order, price, quantity=quantity, exec_id=exec_id))
 

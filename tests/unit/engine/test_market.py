@@ -37,9 +37,7 @@ def test_average_volume_needs_twenty_sessions_and_is_the_mean_of_the_last_twenty
 
 
 def test_the_running_day_of_short_bars_does_not_count_yet() -> None:
-    minutes = [
-        bar(n, volume=10.0, spec=BarSpec.MINUTE, day=day) for day in range(ADV_SESSIONS + 1) for n in range(3)
-    ]
+    minutes = [bar(n, volume=10.0, spec=BarSpec.MINUTE, day=day) for day in range(ADV_SESSIONS + 1) for n in range(3)]
     assert market(*minutes[:-3]).average_daily_volume(SPY) is None, "20 days, the last of them still running"
     assert market(*minutes[:-2]).average_daily_volume(SPY) == 30.0
 

@@ -330,7 +330,9 @@ def test_an_unsent_order_is_not_sent_on_a_position_that_nobody_can_explain() -> 
 # --------------------------------------------------------------------------------------------------------------- bars
 def sections(storage: MemoryStorage) -> list[tuple[int, bool]]:
     """Return (day, warm-up) of the journaled cross-sections."""
-    return [((e.ts_event - make.T0) // make.DAY, e.warmup) for e in of(storage, BarsClosed) if isinstance(e, BarsClosed)]
+    return [
+        ((e.ts_event - make.T0) // make.DAY, e.warmup) for e in of(storage, BarsClosed) if isinstance(e, BarsClosed)
+    ]
 
 
 def test_of_the_bars_that_were_missed_only_the_last_one_decides() -> None:
@@ -351,7 +353,7 @@ def test_of_the_bars_that_were_missed_only_the_last_one_decides() -> None:
 
 
 def test_an_empty_journal_is_warmed_up_and_decides_nothing() -> None:
-    script: Script = {day: (1.0, NAN) for day in range(4)}
+    script: Script = dict.fromkeys(range(4), (1.0, NAN))
 
     async def test() -> None:
         storage = MemoryStorage()

@@ -83,7 +83,7 @@ def test_no_view_keeps_the_last_target() -> None:
 
 
 def test_a_target_is_sized_anew_only_when_the_strength_changes() -> None:
-    script = {day: (1.0, NAN) for day in range(4)}
+    script = dict.fromkeys(range(4), (1.0, NAN))
     one = trader(script, config(sizer="all_in"))
     bought = the_order(one.handle(make.bars_closed(0, 100.0, 50.0)))
     assert bought.quantity == 1_000
@@ -129,7 +129,7 @@ def test_working_orders_count_towards_the_target() -> None:
 
 
 def test_warm_up_bars_decide_nothing_and_the_first_bar_after_them_does() -> None:
-    script = {day: (1.0, NAN) for day in range(3)}
+    script = dict.fromkeys(range(3), (1.0, NAN))
     made: list[ScriptedSource] = []
     one = trader(script, made=made)
     for day in range(2):

@@ -39,9 +39,7 @@ NAN = float("nan")
 T = TypeVar("T")
 
 
-def on_path(
-    check: Callable[[Life, WriteAhead], Awaitable[T]], script: Script | None = None, **kwargs: object
-) -> T:
+def on_path(check: Callable[[Life, WriteAhead], Awaitable[T]], script: Script | None = None, **kwargs: object) -> T:
     """Run a check on a process that has begun its run."""
 
     async def run() -> T:
@@ -262,11 +260,14 @@ def test_a_message_is_in_the_record_before_what_it_means() -> None:
     on_path(check)
 
 
-def test_a_message_that_nobody_understands_stays_in_the_record_and_changes_nothing() -> None:
+def test_a_message_that_nobody_understands_stays_in_the_record_and_halts() -> None:
     async def check(life: Life, path: WriteAhead) -> None:
         before = len(life.storage.rows)
-        assert await path.record([BrokerMessage(name="nonsense", fields={"a": 1})]) == []
-        assert [(row.kind, row.type) for row in life.storage.rows[before:]] == [("raw", "nonsense")]
+        (halt,) = await path.record([BrokerMessage(name="nonsense", fields={"a": 1})])
+        assert isinstance(halt, SetTradingState)
+        assert halt.state is TradingState.HALTED
+        rows = [(row.kind, row.type) for row in life.storage.rows[before:]]
+        assert rows == [("raw", "nonsense"), ("event", "TradingHalted"), ("command", "SetTradingState")]
 
     on_path(check)
 

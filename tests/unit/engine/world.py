@@ -9,7 +9,7 @@ from robotrader.engine.runner import Runner, World
 from robotrader.engine.trader import Trader
 from robotrader.engine.write_ahead import WriteAhead
 from robotrader.model import AnyCommand, AnyEvent, BarsClosed, OrderId, RunStarted, decode_command, decode_event
-from robotrader.ports import Arrival
+from robotrader.ports import Arrival, Journal
 from tests import builders as make
 from tests.fakes import FakeBroker, MemoryStorage, Pulled, Script, ScriptedFeed, scripted
 from tests.unit.engine.stage import started
@@ -21,10 +21,15 @@ class Life:
     """One life of a trader process; several on one storage are restarts."""
 
     def __init__(
-        self, storage: MemoryStorage, *, script: Script = BUY_ON_DAY_0, now: int = make.T0, run: RunStarted | None = None
+        self,
+        storage: MemoryStorage,
+        *,
+        script: Script = BUY_ON_DAY_0,
+        now: int = make.T0,
+        run: RunStarted | None = None,
     ) -> None:
         self.storage = storage
-        self.journal = storage.open()
+        self.journal: Journal = storage.open()
         self.broker = FakeBroker()
         self.inbox = Inbox()
         self.clock = BrokerClock(Pulled(self.inbox, []), start=now)
@@ -38,9 +43,7 @@ class Life:
     async def path(self) -> WriteAhead:
         """Return the write-ahead path of a process that has begun its run, without recovery."""
         trader = Trader(self.source)
-        path = WriteAhead(
-            trader=trader, journal=self.journal, broker=self.broker, clock=self.clock, halted=self.latch
-        )
+        path = WriteAhead(trader=trader, journal=self.journal, broker=self.broker, clock=self.clock, halted=self.latch)
         path.epoch = await self.journal.begin_run(self.run.run_id, "test")
         await path.record([self.run])
         return path

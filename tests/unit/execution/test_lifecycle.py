@@ -160,6 +160,12 @@ def test_an_unknown_outcome_stands_beside_the_last_known_state_until_the_broker_
         assert not transition(lost, event_of(column)).working.unresolved
 
 
+@pytest.mark.parametrize("state", sorted(TERMINAL))
+def test_what_became_of_a_finished_order_is_known(state: OrderState) -> None:
+    unknown = OrderUnresolved(ts_event=5, ts_init=5, order_id=ORDER.id, reason="error 999")
+    assert transition(make.working(ORDER, state), unknown).working == make.working(ORDER, state)
+
+
 def test_an_order_carries_what_the_broker_called_it_and_why_it_ended() -> None:
     sent = transition(make.working(ORDER), event_of("send")).working
     assert sent.broker_order_id == 3

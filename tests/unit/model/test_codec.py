@@ -95,7 +95,7 @@ def test_what_is_no_record_is_a_data_error(text: str) -> None:
 
 
 def test_money_has_one_quantum() -> None:
-    assert str(money(Decimal("1"))) == "1.000000"
+    assert str(money(Decimal(1))) == "1.000000"
     assert str(money(Decimal("1.0000005"))) == "1.000000"  # half to even
     assert str(money(Decimal("1.0000015"))) == "1.000002"
 

@@ -35,7 +35,9 @@ def test_a_price_is_a_multiple_of_the_tick_and_equal_prices_have_equal_text(
     assert structs.replace(make.SPY, tick=D(tick)).on_grid(price)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 0.0, -1.0, 0.004, D("NaN"), D("Infinity")])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), float("-inf"), 0.0, -1.0, 0.004, D("NaN"), D("Infinity")]
+)
 def test_what_is_no_positive_price_is_a_bad_tick(value: float | Decimal) -> None:
     with pytest.raises(BadTick, match=r"SPY\.ARCA"):
         make.SPY.price(value)

@@ -7,7 +7,9 @@ from robotrader.model import SessionTable
 TABLE = SessionTable(dates=("2024-01-02", "2024-01-03"), opens=(10, 30), closes=(20, 40))
 
 
-@pytest.mark.parametrize(("date", "close"), [("2024-01-01", None), ("2024-01-02", 20), ("2024-01-03", 40), ("2025", None)])
+@pytest.mark.parametrize(
+    ("date", "close"), [("2024-01-01", None), ("2024-01-02", 20), ("2024-01-03", 40), ("2025", None)]
+)
 def test_a_date_has_its_close_or_no_session(date: str, close: int | None) -> None:
     assert TABLE.close_of(date) == close
 

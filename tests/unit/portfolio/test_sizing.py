@@ -11,9 +11,7 @@ D = Decimal
 
 
 def inputs(*, equity: str = "100000", price: str = "40", multiplier: str = "1", atr: str | None = None) -> SizingInputs:
-    return SizingInputs(
-        equity=D(equity), price=D(price), multiplier=D(multiplier), atr=None if atr is None else D(atr)
-    )
+    return SizingInputs(equity=D(equity), price=D(price), multiplier=D(multiplier), atr=None if atr is None else D(atr))
 
 
 @pytest.mark.parametrize(

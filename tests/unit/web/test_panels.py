@@ -26,7 +26,8 @@ def page(journal: FakeReader) -> Page:
 def test_an_empty_journal_shows_no_number() -> None:
     shown = page(FakeReader())
     assert {fact.value.text for fact in shown.account.facts} == {"not available"}
-    assert (shown.frame.state, shown.frame.mode, shown.frame.day.text) == ("not available",) * 3
+    frame = shown.frame
+    assert {frame.state, frame.mode, frame.clock, frame.held, frame.open_orders, frame.day.text} == {"not available"}
     assert shown.equity.points == ()
     for name in TABLES:
         table = getattr(shown, name)
@@ -80,6 +81,14 @@ def test_a_request_that_waits_is_shown_and_one_that_was_taken_is_not() -> None:
         RequestRow(id="r", ts=CLOSE, action=Action.HALT, reason="odd fills", actor="dashboard", taken=9)
     ]
     assert page(journal).frame.pending == ""
+
+
+def test_what_the_broker_said_on_another_day_carries_its_date() -> None:
+    journal = seeded()
+    hints = [page(journal).account.facts[0].hint]
+    journal.reported = CLOSE - 600 * DAY
+    hints.append(page(journal).account.facts[0].hint)
+    assert hints == ["broker: 1,262,057.94", "broker on 2011-07-10: 1,262,057.94"]
 
 
 def test_stale_and_missing_data_change_the_panel_and_their_own_rows() -> None:

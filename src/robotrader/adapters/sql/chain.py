@@ -12,8 +12,6 @@ GENESIS = "0" * 64
 SEALED = ("seq", "run_id", "epoch", "kind", "type", "source_id", "cause", "ts_event", "ts_init", "payload_hash")
 """What `row_hash` covers beside `prev_hash`, in this order."""
 
-_ENCODER = msgspec.json.Encoder()
-
 
 def payload_hash(payload: bytes) -> str:
     """Return the SHA-256 of a row's canonical payload."""
@@ -22,7 +20,7 @@ def payload_hash(payload: bytes) -> str:
 
 def row_hash(prev_hash: str, row: Mapping[str, Any]) -> str:
     """Return the SHA-256 over the hash of the row before and this row's content as a JSON array."""
-    content = _ENCODER.encode([row[name] for name in SEALED])
+    content = msgspec.json.encode([row[name] for name in SEALED])
     return hashlib.sha256(prev_hash.encode() + content).hexdigest()
 
 

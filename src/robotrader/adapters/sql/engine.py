@@ -1,11 +1,12 @@
 """Two engines on one file: one that writes and one that cannot."""
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy import Engine, Pool, StaticPool, create_engine, event
 from sqlalchemy.pool import NullPool, QueuePool
 
 from robotrader.model import ConfigError
@@ -31,8 +32,8 @@ class Database:
     def __init__(self, path: Path | None, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.path = path
         self._timeout_s = busy_timeout_s
-        self.write = self._write_engine()
-        self.read = self.write if path is None else self._read_engine(path)
+        self.write = _engine(self._writer, "BEGIN IMMEDIATE", StaticPool if path is None else NullPool)
+        self.read = self.write if path is None else _engine(self._reader, "BEGIN", QueuePool)
 
     def exists(self) -> bool:
         """Tell whether there is anything to read."""
@@ -49,47 +50,29 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _write_engine(self) -> Engine:
+    def _writer(self) -> sqlite3.Connection:
         name = ":memory:" if self.path is None else str(self.path)
-        engine = create_engine(
-            "sqlite://",
-            creator=lambda: self._connect(name, uri=False),
-            poolclass=StaticPool if self.path is None else NullPool,
-            paramstyle="named",
-        )
+        connection = self._connect(name, uri=False)
+        for pragma in _WRITE_PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        wanted = "memory" if self.path is None else "wal"
+        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        if mode != wanted:  # SQLite reports failure by the value only
+            raise ConfigError(f"{name}: journal_mode must be {wanted}, found {mode}: use a local disk", path=name)
+        return connection
 
-        @event.listens_for(engine, "connect")
-        def configure(connection: sqlite3.Connection, _: object) -> None:
-            for pragma in _WRITE_PRAGMAS:
-                connection.execute(f"PRAGMA {pragma}")
-            wanted = "memory" if self.path is None else "wal"
-            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
-            if mode != wanted:  # SQLite reports failure by the value only
-                raise ConfigError(f"{name}: journal_mode must be {wanted}, found {mode}: use a local disk", path=name)
-
-        @event.listens_for(engine, "begin")
-        def begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-        return engine
-
-    def _read_engine(self, path: Path) -> Engine:
+    def _reader(self) -> sqlite3.Connection:
         # mode=rw never creates the file, and unlike ro it can recover the WAL of a killed writer.
-        uri = f"file:{quote(str(path))}?mode=rw"
-        engine = create_engine(
-            "sqlite://", creator=lambda: self._connect(uri, uri=True), poolclass=QueuePool, paramstyle="named"
-        )
-
-        @event.listens_for(engine, "connect")
-        def configure(connection: sqlite3.Connection, _: object) -> None:
-            connection.execute("PRAGMA query_only=ON")
-
-        @event.listens_for(engine, "begin")
-        def begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN")
-
-        return engine
+        connection = self._connect(f"file:{quote(str(self.path))}?mode=rw", uri=True)
+        connection.execute("PRAGMA query_only=ON")
+        return connection
 
     def _connect(self, name: str, *, uri: bool) -> sqlite3.Connection:
-        # isolation_level None: the driver begins nothing by itself, the engines above do.
+        # isolation_level None: the driver begins nothing by itself, the engines do.
         return sqlite3.connect(name, timeout=self._timeout_s, isolation_level=None, check_same_thread=False, uri=uri)
+
+
+def _engine(connect: Callable[[], sqlite3.Connection], begin: str, pool: type[Pool]) -> Engine:
+    engine = create_engine("sqlite://", creator=connect, poolclass=pool, paramstyle="named")
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine

@@ -78,6 +78,10 @@ class Replayed(Protocol):
     def positions(self) -> Mapping[tuple[str, InstrumentId], int]: ...
 
 
+Replay = Callable[[Sequence[JournalRow]], Replayed]
+"""Feed a journal through today's code (`engine.recovery.replay` with its strategies)."""
+
+
 class Facts:
     """The decoded chain and the projections, from one snapshot."""
 
@@ -118,7 +122,7 @@ class Facts:
         return {order_id: list(life) for order_id, life in _lives(self.records).items()}
 
 
-def check(facts: Facts, replay: Callable[[Sequence[JournalRow]], Replayed] | None) -> dict[str, InvariantResult]:
+def check(facts: Facts, replay: Replay | None) -> dict[str, InvariantResult]:
     """Check all invariants; without `replay`, I10 compares no decisions."""
     return {
         "I1": _judge(_positions(facts)),
@@ -289,7 +293,7 @@ def _after(
         return None
 
 
-def _replayed(facts: Facts, replay: Callable[[Sequence[JournalRow]], Replayed] | None) -> Iterator[str | None]:
+def _replayed(facts: Facts, replay: Replay | None) -> Iterator[str | None]:
     """I10: today's code decides the same, and the projections show what it then holds."""
     if replay is None:
         return

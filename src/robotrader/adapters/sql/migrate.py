@@ -25,13 +25,7 @@ def schema_version(database: Database) -> str | None:
 
 
 def require_current(database: Database) -> None:
-    """Refuse a database that this version cannot read.
-
-    Raises
-    ------
-    ConfigError
-        The schema is missing, older or newer.
-    """
+    """Raise `ConfigError` for a database that this version cannot read: its schema is missing, older or newer."""
     found = schema_version(database)
     if found != HEAD:
         raise ConfigError(f"journal {database.path} has schema {found}, expected {HEAD}: run `robotrader db migrate`, "
@@ -46,16 +40,12 @@ def migrate(database: Database) -> None:
     ConfigError
         A newer release wrote this database.
     """
-    if schema_version(database) == HEAD:
-        return
     with _exclusive(database.path):
         found = schema_version(database)
-        if found == HEAD:
-            return
-        if found is not None and found > HEAD:
-            raise ConfigError(f"journal {database.path} has schema {found}, newer than {HEAD}: use a newer release",
-                              path=str(database.path))  # fmt: skip
-        _upgrade(database)
+        if found is None or found < HEAD:
+            _upgrade(database)
+        else:
+            require_current(database)
 
 
 def _upgrade(database: Database) -> None:

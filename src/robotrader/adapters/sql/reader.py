@@ -1,24 +1,50 @@
-"""How things stand: positions, books, trading state, bars. Implements `ports.JournalReader` with `activity`."""
+"""The journal as screens and reports read it. Implements `ports.JournalReader`, where the methods are explained."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import func, null, select, text
+import msgspec
+from sqlalchemy import Select, Table, and_, func, null, select, text
 
 from robotrader.adapters.sql import schema
-from robotrader.adapters.sql.activity import SqlActivityReader
 from robotrader.adapters.sql.engine import Database
-from robotrader.adapters.sql.session import Look, ReadSession, convert, row_counts
-from robotrader.model import Account, Bar, InstrumentId, RunStarted, decode_event
-from robotrader.ports import AccountRow, MarkRow, PositionRow, RunRow, TradingStateRow
+from robotrader.adapters.sql.session import Look, ReadSession, convert
+from robotrader.model import (
+    Account,
+    Bar,
+    Fill,
+    InstrumentId,
+    Order,
+    OrderId,
+    OrderState,
+    RunStarted,
+    WorkingOrder,
+    decode_event,
+)
+from robotrader.ports import (
+    AccountRow,
+    ConflictRow,
+    DecisionRow,
+    DenialRow,
+    FillRow,
+    MarkRow,
+    OrderDetail,
+    OrderRow,
+    OrderStateRow,
+    PositionRow,
+    RequestRow,
+    RunRow,
+    TradingStateRow,
+)
 
 # The lowest and the highest mark of each stretch stay: a chart must not hide a drawdown.
 _THINNED = text("""
     WITH stretched AS (SELECT *, ntile(:stretches) OVER (ORDER BY seq) AS stretch FROM account WHERE ts >= :since),
          ranked AS (SELECT *,
              row_number() OVER (PARTITION BY stretch ORDER BY CAST(equity AS REAL), seq) AS low,
-             row_number() OVER (PARTITION BY stretch ORDER BY CAST(equity AS REAL) DESC, seq) AS high
+             row_number() OVER (PARTITION BY stretch ORDER BY CAST(equity AS REAL) DESC, seq DESC) AS high
          FROM stretched)
     SELECT * FROM ranked WHERE low = 1 OR high = 1 OR seq = (SELECT max(seq) FROM account) ORDER BY seq
 """)
@@ -31,31 +57,25 @@ class SqlStateReader:
         self._session = ReadSession(database)
 
     def head(self) -> int:
-        """Return the last seq, 0 for none."""
         with self._session.look() as look:
-            found = look.first(select(func.max(schema.journal.c.seq).label("seq")))
-        return (found and found["seq"]) or 0
+            return look.value(select(func.max(schema.journal.c.seq))) or 0
 
     def run(self) -> RunRow | None:
-        """Return the latest run."""
+        runs = schema.runs.c
         with self._session.look() as look:
             started = _started(look)
             if started is None:
                 return None
-            runs = schema.runs.c
-            ends = look.first(select(runs.ended, runs.reason).where(runs.run_id == started.run_id))
-        return RunRow(started=started, **(ends or {"ended": None, "reason": None}))
+            ends = look.all(select(runs.ended, runs.reason).where(runs.run_id == started.run_id))
+        return RunRow(started=started, **ends[0])
 
     def trading_state(self) -> Sequence[TradingStateRow]:
-        """Return the latest state of every scope."""
         states = schema.trading_states
         latest = select(func.max(states.c.seq)).group_by(states.c.strategy, states.c.instrument)
-        return self._session.rows(
-            TradingStateRow, select(states).where(states.c.seq.in_(latest)).order_by(states.c.seq)
-        )
+        query = select(states).where(states.c.seq.in_(latest)).order_by(states.c.seq)
+        return self._session.values(TradingStateRow, query)
 
     def positions(self) -> Sequence[PositionRow]:
-        """Return all positions: per strategy, then the account's."""
         table, bars = schema.positions, schema.bars
         last = (
             select(bars.c.close)
@@ -65,22 +85,20 @@ class SqlStateReader:
             .scalar_subquery()
         )
         query = select(table, last.label("last_price")).order_by(table.c.strategy, table.c.instrument)
-        owned = self._session.rows(PositionRow, query)
+        owned = self._session.values(PositionRow, query)
         return [*owned, *_aggregated(owned)]
 
     def books(self) -> Sequence[MarkRow]:
-        """Return each strategy's last mark."""
         books = schema.books
         latest = select(func.max(books.c.id)).group_by(books.c.strategy)
-        return self._session.rows(MarkRow, select(books).where(books.c.id.in_(latest)).order_by(books.c.strategy))
+        return self._session.values(MarkRow, select(books).where(books.c.id.in_(latest)).order_by(books.c.strategy))
 
     def account(self) -> AccountRow:
-        """Return the last mark and the broker's last report."""
         account, reports = schema.account, schema.broker_reports
+        of_account = select(reports).where(reports.c.instrument.is_(null()))
         with self._session.look() as look:
             mark = look.first(select(account).order_by(account.c.seq.desc()).limit(1))
-            query = select(reports).where(reports.c.instrument.is_(null())).order_by(reports.c.seq.desc()).limit(1)
-            report = look.first(query)
+            report = look.first(of_account.order_by(reports.c.seq.desc()).limit(1))
         return AccountRow(
             mark=None if mark is None else convert(mark, MarkRow),
             broker=None if report is None else convert({**report, "id": report["account"]}, Account),
@@ -88,59 +106,112 @@ class SqlStateReader:
         )
 
     def equity(self, *, since: int = 0, max_points: int = 1_000) -> Sequence[MarkRow]:
-        """Return the marks with ts >= `since`, oldest first, thinned to about `max_points`."""
-        account = schema.account
-        recent = account.c.ts >= since
-        with self._session.look() as look:
-            found = look.first(select(func.count().label("marks")).select_from(account).where(recent))
-            if found is not None and found["marks"] > max_points:
-                thinned = _THINNED.bindparams(since=since, stretches=max(max_points // 2, 1))
-                return [convert(row, MarkRow) for row in look.all(thinned)]
-            marks = look.all(select(account).where(recent).order_by(account.c.seq))
-        return [convert(row, MarkRow) for row in marks]
+        # two marks a stretch are all marks where there are no more than max_points
+        return self._session.values(MarkRow, _THINNED.bindparams(since=since, stretches=max(max_points // 2, 1)))
 
     def bars(self, instrument: InstrumentId, *, limit: int = 500) -> Sequence[Bar]:
-        """Return the last bars in their latest version, oldest first."""
         bars, other = schema.bars, schema.bars.alias()
         latest = select(func.max(other.c.version)).where(
             other.c.instrument == bars.c.instrument, other.c.ts_event == bars.c.ts_event, other.c.spec == bars.c.spec
         )
         query = select(bars).where(bars.c.instrument == instrument, bars.c.version == latest.scalar_subquery())
-        return self._session.rows(Bar, query.order_by(bars.c.ts_event.desc()).limit(limit))[::-1]
+        return self._session.values(Bar, query.order_by(bars.c.ts_event.desc()).limit(limit))[::-1]
 
     def last_bar_times(self) -> dict[InstrumentId, int]:
-        """Return the end of the last bar of each instrument of the latest run."""
         bars = schema.bars.c
-        found: dict[InstrumentId, int] = {}
         with self._session.look() as look:
             started = _started(look)
-            for instrument in started.instruments if started else ():
-                row = look.first(select(func.max(bars.ts_event).label("ts")).where(bars.instrument == instrument.id))
-                if row is not None and row["ts"] is not None:
-                    found[instrument.id] = row["ts"]
-        return found
+            ends = {
+                i.id: look.value(select(func.max(bars.ts_event)).where(bars.instrument == i.id))
+                for i in (started.instruments if started else ())
+            }
+        return {instrument: end for instrument, end in ends.items() if end is not None}
 
-    def counts(self) -> dict[str, int]:
-        """Return the number of rows of every table."""
+
+class SqlActivityReader:
+    """Implements `ports.ActivityReader`."""
+
+    def __init__(self, database: Database) -> None:
+        self._session = ReadSession(database)
+
+    def orders(
+        self, *, states: Sequence[OrderState] = (), limit: int = 100, after: int | None = None
+    ) -> Sequence[OrderRow]:
+        query = _newest(schema.orders, limit, after)
+        if states:
+            query = query.where(schema.orders.c.state.in_(states))
+        return [_order(row) for row in self._session.all(query)]
+
+    def order(self, order_id: OrderId) -> OrderDetail | None:
+        orders, states, fills, decisions = schema.orders.c, schema.order_states, schema.fills.c, schema.decisions
         with self._session.look() as look:
-            return row_counts(look)
+            row = look.first(select(schema.orders).where(orders.order_id == order_id))
+            if row is None:
+                return None
+            steps = look.all(select(states).where(states.c.order_id == order_id).order_by(states.c.id))
+            executions = look.all(_fills().where(fills.order_id == order_id).order_by(fills.id))
+            made = look.all(select(decisions).where(decisions.c.order_id == order_id).order_by(decisions.c.id))
+        return OrderDetail(
+            order=_order(row),
+            states=tuple(convert(step, OrderStateRow) for step in steps),
+            fills=tuple(_fill(execution) for execution in executions),
+            decisions=tuple(convert(_decoded(decision, "detail"), DecisionRow) for decision in made),
+        )
+
+    def fills(self, *, limit: int = 100, after: int | None = None) -> Sequence[FillRow]:
+        fills = schema.fills.c
+        query = _fills().order_by(fills.id.desc()).limit(limit)
+        return [_fill(row) for row in self._session.all(query if after is None else query.where(fills.id < after))]
+
+    def decisions(
+        self,
+        *,
+        order_id: OrderId | None = None,
+        instrument: InstrumentId | None = None,
+        at: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[DecisionRow]:
+        decisions = schema.decisions.c
+        query = _newest(schema.decisions, limit)
+        if order_id is not None:
+            query = query.where(decisions.order_id == order_id)
+        if instrument is not None:
+            query = query.where(decisions.instrument == instrument)
+        if at is not None:
+            query = query.where(decisions.ts_event <= at)
+        return [convert(_decoded(row, "detail"), DecisionRow) for row in self._session.all(query)]
+
+    def denials(self, *, limit: int = 100) -> Sequence[DenialRow]:
+        rows = self._session.all(_newest(schema.denials, limit))
+        return [convert(_decoded(row, "reasons", "checks"), DenialRow) for row in rows]
+
+    def requests(self, *, limit: int = 100) -> Sequence[RequestRow]:
+        requests, journal = schema.requests, schema.journal
+        copied = and_(journal.c.type == "RequestReceived", journal.c.source_id == requests.c.id)
+        query = select(requests, journal.c.seq.label("taken")).join_from(requests, journal, copied, isouter=True)
+        return self._session.values(RequestRow, query.order_by(requests.c.number.desc()).limit(limit))
+
+    def conflicts(self, *, limit: int = 100) -> Sequence[ConflictRow]:
+        return self._session.values(ConflictRow, _newest(schema.conflicts, limit))
 
 
 class SqlJournalReader(SqlStateReader, SqlActivityReader):
     """Implements `ports.JournalReader`; safe to use from several threads."""
 
 
+def _newest(table: Table, limit: int, after: int | None = None) -> Select[Any]:
+    query = select(table).order_by(table.c.id.desc()).limit(limit)
+    return query if after is None else query.where(table.c.id < after)
+
+
 def _started(look: Look) -> RunStarted | None:
-    """Return the latest `RunStarted`."""
-    journal = schema.journal.c
-    query = select(journal.payload).where(journal.type == "RunStarted")
-    # runs is tiny and tells the latest run; the journal then finds its event by key.
-    latest = select(schema.runs.c.run_id).where(schema.runs.c.started.is_not(null()))
-    run_id = latest.order_by(schema.runs.c.epoch.desc()).limit(1).scalar_subquery()
-    row = look.first(query.where(journal.source_id == run_id))
-    if row is None:
-        return None
-    event = decode_event(row["payload"])
+    """Return the latest `RunStarted`: `runs` is tiny and names the run, the journal finds its event by key."""
+    journal, runs = schema.journal.c, schema.runs.c
+    latest = select(runs.run_id).where(runs.started.is_not(null())).order_by(runs.epoch.desc()).limit(1)
+    found = look.value(
+        select(journal.payload).where(journal.type == "RunStarted", journal.source_id == latest.scalar_subquery())
+    )
+    event = None if found is None else decode_event(found)
     return event if isinstance(event, RunStarted) else None
 
 
@@ -161,3 +232,24 @@ def _aggregated(owned: Sequence[PositionRow]) -> list[PositionRow]:
         )
         for instrument, rows in sorted(by_instrument.items())
     ]
+
+
+def _order(row: dict[str, Any]) -> OrderRow:
+    row = _decoded(row, "perm_ids")
+    working = {**row, "order": convert({**row, "id": row["order_id"]}, Order)}
+    return convert({**row, "working": convert(working, WorkingOrder)}, OrderRow)
+
+
+def _fills() -> Select[Any]:
+    fills, costs = schema.fills, schema.commissions
+    same = and_(costs.c.exec_id == fills.c.exec_id, costs.c.revision == fills.c.revision)
+    return select(fills, costs.c.amount.label("commission")).join_from(fills, costs, same, isouter=True)
+
+
+def _fill(row: dict[str, Any]) -> FillRow:
+    return convert({**row, "ts": row["ts_init"], "fill": convert(row, Fill)}, FillRow)
+
+
+def _decoded(row: dict[str, Any], *fields: str) -> dict[str, Any]:
+    """Return the row with these JSON texts as values."""
+    return {**row, **{field: msgspec.json.decode(row[field]) for field in fields}}

@@ -1,13 +1,12 @@
 """The one thing that another process may write: an operator's request."""
 
+from msgspec import structs
 from sqlalchemy.exc import OperationalError
 
 from robotrader.adapters.sql.engine import Database
 from robotrader.adapters.sql.migrate import require_current
 from robotrader.adapters.sql.statements import SQL
 from robotrader.ports import JournalBusy, RequestRow
-
-_FIELDS = ("id", "ts", "action", "reason", "actor", "strategy", "instrument")
 
 
 def insert_request(database: Database, request: RequestRow) -> bool:
@@ -20,11 +19,10 @@ def insert_request(database: Database, request: RequestRow) -> bool:
     ConfigError
         There is no journal of this schema: no trader ever ran on this state.
     """
-    row = {field: getattr(request, field) for field in _FIELDS}
     try:
         require_current(database)
         with database.write.begin() as connection:
-            return connection.exec_driver_sql(SQL["requests"], row).rowcount == 1
+            return connection.exec_driver_sql(SQL["requests"], structs.asdict(request)).rowcount == 1
     except OperationalError as error:
         raise JournalBusy(f"the request was not taken by {database.path}: {error.orig}; use the flag file",
                           request=request.id) from error  # fmt: skip

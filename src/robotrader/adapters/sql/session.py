@@ -25,35 +25,26 @@ class Look:
     def __init__(self, connection: Connection | None) -> None:
         self._connection = connection
 
-    def all(self, statement: Executable) -> list[dict[str, Any]]:
+    def all(self, query: Executable) -> list[dict[str, Any]]:
         """Return all rows of a query."""
-        if self._connection is None:
-            return []
-        rows = self._connection.execute(statement).mappings()
-        return [
-            {str(name): value for name, value in row.items()} for row in rows
-        ]  # plain str: msgspec takes no subclass
+        rows = self._connection.execute(query).mappings() if self._connection is not None else ()
+        return [{str(k): v for k, v in row.items()} for row in rows]  # plain str: msgspec takes no subclass
 
-    def first(self, statement: Executable) -> dict[str, Any] | None:
+    def first(self, query: Executable) -> dict[str, Any] | None:
         """Return the first row of a query."""
-        return next(iter(self.all(statement)), None)
+        return next(iter(self.all(query)), None)
 
+    def value(self, query: Executable) -> Any:
+        """Return the one value that a query asks for; None where it finds none."""
+        return None if self._connection is None else self._connection.execute(query).scalar()
 
-def row_counts(look: Look) -> dict[str, int]:
-    """Return the number of rows of every table."""
-    tables = metadata.tables
-    counted = (select(func.count()).select_from(table).scalar_subquery().label(n) for n, table in tables.items())
-    return look.first(select(*counted)) or dict.fromkeys(tables, 0)
+    def row_counts(self) -> dict[str, int]:
+        """Return the number of rows of every table."""
+        return {name: self.value(select(func.count()).select_from(t)) or 0 for name, t in metadata.tables.items()}
 
 
 class ReadSession:
-    """Where looks come from.
-
-    Raises
-    ------
-    ConfigError
-        The journal has another schema version.
-    """
+    """Where looks come from; each raises `ConfigError` when the journal has another schema version."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -68,10 +59,14 @@ class ReadSession:
         with self._database.read.begin() as connection:
             yield Look(connection)
 
-    def rows(self, type_: type[T], statement: Executable) -> list[T]:
-        """Return all rows of a query as values, from a look of their own."""
+    def all(self, query: Executable) -> list[dict[str, Any]]:
+        """Return all rows of a query, from a look of their own."""
         with self.look() as look:
-            return [convert(row, type_) for row in look.all(statement)]
+            return look.all(query)
+
+    def values(self, type_: type[T], query: Executable) -> list[T]:
+        """Return all rows of a query as values."""
+        return [convert(row, type_) for row in self.all(query)]
 
     def _readable(self) -> bool:
         """Tell whether there is a journal; notice that a restore put another file in its place."""

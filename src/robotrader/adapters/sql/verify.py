@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import func, select, text
@@ -10,19 +10,12 @@ from sqlalchemy import func, select, text
 from robotrader.adapters.sql import invariants
 from robotrader.adapters.sql.chain import first_break
 from robotrader.adapters.sql.engine import Database
-from robotrader.adapters.sql.invariants import Facts, InvariantResult, Replayed
+from robotrader.adapters.sql.invariants import Facts, InvariantResult, Replay
 from robotrader.adapters.sql.migrate import schema_version
 from robotrader.adapters.sql.projections import journal_row
 from robotrader.adapters.sql.schema import expected_triggers, journal, metadata, runs
-from robotrader.adapters.sql.session import Look, ReadSession, row_counts
+from robotrader.adapters.sql.session import Look, ReadSession
 from robotrader.model import ConfigError
-from robotrader.ports import JournalRow
-
-
-class Replay(Protocol):
-    """Feed a journal through today's code (`engine.recovery.replay` with its strategies)."""
-
-    def __call__(self, rows: Sequence[JournalRow], /) -> Replayed: ...
 
 
 class VerifyReport(Struct, frozen=True, kw_only=True):
@@ -76,7 +69,7 @@ def verify(database: Database, *, replay: Replay | None = None) -> VerifyReport:
 def stats(database: Database) -> Stats:
     """Return the numbers of `db stats`; of a journal that does not exist, zeros."""
     with ReadSession(database).look() as look:
-        rows = row_counts(look)
+        rows = look.row_counts()
     files = () if database.path is None else (Path(f"{database.path}{end}") for end in ("", "-wal", "-shm"))
     size = sum(file.stat().st_size for file in files if file.exists())
     return Stats(rows=rows, bytes=size, schema=schema_version(database))
@@ -108,7 +101,7 @@ def _chain(look: Look, rows: Sequence[Mapping[str, Any]]) -> str:
             return f"run {run['run_id']} ended at seq {run['last_seq']} with another hash"
     for name, table in metadata.tables.items():
         if name != "journal" and "seq" in table.c:
-            last = look.first(select(func.max(table.c.seq).label("seq")))
-            if last is not None and (last["seq"] or 0) > head:
-                return f"the chain ends at seq {head}, but {name} knows seq {last['seq']}"
+            last = look.value(select(func.max(table.c.seq))) or 0
+            if last > head:
+                return f"the chain ends at seq {head}, but {name} knows seq {last}"
     return ""

@@ -1,5 +1,5 @@
 // The equity curve. Heights come from the texts that the server wrote; the text under the pointer is that very text.
-import { rows } from "./panels.js";
+import { note, rows } from "./panels.js";
 
 const section = document.getElementById("panel-equity");
 const box = section.querySelector(".chart");
@@ -75,8 +75,7 @@ function draw() {
 }
 
 export function chart(panel) {
-  section.dataset.state = panel.state;
-  section.querySelector("[data-note]").textContent = panel.note;
+  note(section, panel);
   box.setAttribute("aria-label", `Equity curve. ${panel.note}`);
   rows(section.querySelector("table"), panel.table);
   texts = panel.points;

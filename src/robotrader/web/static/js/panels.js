@@ -54,8 +54,8 @@ export function rows(table, panel) {
   for (const line of known.values()) line.remove();
 }
 
-export function table(id, panel) {
-  const section = document.getElementById(`panel-${id}`);
+/** Show a panel's state and its note: beside the title, or in place of what is not there. */
+export function note(section, panel) {
   const empty = panel.state === "empty";
   section.dataset.state = panel.state;
   for (const [name, hidden] of [["note", empty], ["empty", !empty]]) {
@@ -63,7 +63,12 @@ export function table(id, panel) {
     element.textContent = panel.note;
     element.hidden = hidden;
   }
-  section.querySelector(".scroll").hidden = empty;
+}
+
+export function table(id, panel) {
+  const section = document.getElementById(`panel-${id}`);
+  note(section, panel);
+  section.querySelector(".scroll").hidden = panel.state === "empty";
   rows(section.querySelector("table"), panel);
 }
 

@@ -1,0 +1,82 @@
+"""Whatever comes in whatever order, an order goes only where the table leads and nothing odd passes in silence."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robotrader.execution.lifecycle import OPEN, TERMINAL, Alarm, transition
+from robotrader.model import (
+    AnyEvent,
+    InvariantViolation,
+    OrderAccepted,
+    OrderCanceled,
+    OrderExpired,
+    OrderFilled,
+    OrderPendingCancel,
+    OrderRejected,
+    OrderSending,
+    OrderState,
+    OrderSuspended,
+    OrderUnresolved,
+    OrderVoided,
+    WorkingOrder,
+)
+from tests import builders as make
+
+ORDER = make.order(quantity=100)
+KEY = {"ts_event": 1, "ts_init": 1, "order_id": ORDER.id}
+WORDS: tuple[AnyEvent, ...] = (
+    OrderSending(**KEY, epoch=1, broker_order_id=3),  # type: ignore[arg-type]
+    OrderAccepted(**KEY, perm_id=7),  # type: ignore[arg-type]
+    OrderAccepted(**KEY, perm_id=8),  # type: ignore[arg-type]
+    OrderPendingCancel(**KEY),  # type: ignore[arg-type]
+    OrderCanceled(**KEY, reason="c"),  # type: ignore[arg-type]
+    OrderRejected(**KEY, code=201, reason="r"),  # type: ignore[arg-type]
+    OrderExpired(**KEY),  # type: ignore[arg-type]
+    OrderSuspended(**KEY, reason="s"),  # type: ignore[arg-type]
+    OrderUnresolved(**KEY, reason="u"),  # type: ignore[arg-type]
+    OrderVoided(**KEY, proven=False, reason="v"),  # type: ignore[arg-type]
+)
+fills = st.integers(1, 120).map(lambda quantity: make.filled(ORDER, quantity=quantity))
+event = st.sampled_from(WORDS) | fills
+starts = st.sampled_from([make.working(ORDER), make.working(ORDER, OrderState.SENDING)])
+
+
+@given(starts, st.lists(event, max_size=12))
+def test_an_order_stays_lawful_whatever_it_hears(working: WorkingOrder, heard: list[AnyEvent]) -> None:
+    for word in heard:
+        before = working
+        try:
+            result = transition(before, word)
+        except InvariantViolation:
+            assert not (before.state in OPEN and isinstance(word, OrderFilled) and before.state != "AUTHORIZED")
+            continue
+        working = result.working
+        assert working.order == ORDER
+        if before.state in TERMINAL:
+            assert working.state is before.state, "what ended stays ended"
+        bought = word.fill.quantity if isinstance(word, OrderFilled) else 0
+        assert working.filled == before.filled + bought, "fills only add up, and only fills do"
+        assert working.leaves == ORDER.quantity - working.filled
+        if working.state is OrderState.FILLED:
+            assert working.filled >= ORDER.quantity
+        elif before.state in OPEN and bought:
+            assert working.filled < ORDER.quantity, "an open order that is full is FILLED"
+        if bought:
+            assert (result.alarm is Alarm.OVERFILL) == (working.filled > ORDER.quantity)
+        if before.state in TERMINAL - {OrderState.FILLED} and result.alarm is not Alarm.OVERFILL:
+            expected = Alarm.ZOMBIE if isinstance(word, OrderAccepted) else Alarm.LATE_FILL if bought else None
+            assert result.alarm is expected
+        assert working.unresolved == (isinstance(word, OrderUnresolved) and before.state in OPEN)
+        assert set(before.perm_ids) <= set(working.perm_ids)
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=8))
+def test_fills_up_to_the_quantity_are_exactly_one_filled_order(quantities: list[int]) -> None:
+    working, bought = make.working(ORDER, OrderState.ACCEPTED), 0
+    for quantity in quantities:
+        bought += quantity
+        result = transition(working, make.filled(ORDER, quantity=quantity))
+        working = result.working
+        assert working.filled == bought
+        assert working.state is (OrderState.FILLED if bought >= 100 else OrderState.PARTIALLY_FILLED)
+        assert (result.alarm is Alarm.OVERFILL) == (bought > 100)
