@@ -17,12 +17,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 UNTIL = "2005-01-01"
 SPEED = 150  # sessions a second: some eight seconds to get there
-LIMIT_BYTES = 300_000
+SMALLEST_BYTES, LARGEST_BYTES = 50_000, 300_000  # an error page is small
 POLL_S, STOP_S, GIVE_UP_S = 0.5, 60, 180.0
 
 
 def main() -> int:
-    """Take the picture; 1 when the demo ends early, there is no browser, or the file is too large."""
+    """Take the picture; 1 when the demo ends early, no browser is there, or the file is too small or too large."""
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images" / "overview.png"
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would the demo
     with tempfile.TemporaryDirectory(prefix="robotrader-picture-") as state:
@@ -38,7 +38,7 @@ def main() -> int:
         return 1
     size = out.stat().st_size
     print(f"{out.name}: {size:,} bytes")
-    return 0 if size < LIMIT_BYTES else 1
+    return 0 if SMALLEST_BYTES < size < LARGEST_BYTES else 1
 
 
 def _robotrader() -> list[str]:
@@ -69,8 +69,9 @@ def _has_traded(demo: subprocess.Popen[str], state: str) -> bool:
 
 def _picture(link: str, out: Path) -> bool:
     out.parent.mkdir(parents=True, exist_ok=True)
-    size = ["--width", "1400", "--height", "1180", "--viewport"]
-    return subprocess.run([sys.executable, ROOT / "scripts" / "screenshot.py", link, out, *size], check=False).returncode == 0
+    size = ["--width", "1400", "--height", "1080", "--viewport"]
+    script = ROOT / "scripts" / "screenshot.py"
+    return subprocess.run([sys.executable, script, link, out, *size], check=False).returncode == 0
 
 
 if __name__ == "__main__":

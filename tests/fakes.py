@@ -26,6 +26,7 @@ from robotrader.model import (
     RequestReceived,
     Resize,
     StrategyConfig,
+    StrategyId,
     Submit,
     WorkingOrder,
     decode_event,
@@ -267,7 +268,7 @@ Script = Mapping[int, Sequence[float] | Exception]
 
 
 def scripted(
-    scripts: Mapping[str, Script], *, resize: Resize = Resize.ON_CHANGE, made: list[ScriptedSource] | None = None
+    scripts: Mapping[StrategyId, Script], *, resize: Resize = Resize.ON_CHANGE, made: list[ScriptedSource] | None = None
 ) -> SourceFactory:
     """Make the strategies of these scripts, by strategy id; `made` collects them as they are built."""
 

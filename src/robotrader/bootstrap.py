@@ -42,6 +42,9 @@ CALENDAR = ("1990-01-01", "2035-12-31")
 
 TICK_S = 1.0
 
+REQUEST_TIMEOUT_S = 1.0
+"""How long an operator's request waits for a locked journal; a halt stands by its flag meanwhile."""
+
 CLOSE_GRACE_S = 30.0
 """Time that a live daily bar is given to become final; the simulator's is final at once."""
 
@@ -113,11 +116,11 @@ def _venue(panel: "Panel", costs: Costs) -> Any:
     return Venue(instruments, model, fill=FillAt(costs.fill), half_spread_bps=costs.half_spread_bps)
 
 
-def database(state: Path) -> "Database":
+def database(state: Path, *, busy_timeout_s: float = 5.0) -> "Database":
     """Return the journal's database of a state folder; nothing is opened yet."""
     from robotrader.adapters.sql.engine import Database
 
-    return Database(state / JOURNAL)
+    return Database(state / JOURNAL, busy_timeout_s=busy_timeout_s)
 
 
 def migrate(state: Path) -> None:
@@ -186,12 +189,12 @@ def request(state: Path, action: Action, reason: str, actor: str, *, console: bo
     if halting:
         halt_file.raise_flag(state, reason)
     try:
-        with database(state) as journal:
+        with database(state, busy_timeout_s=REQUEST_TIMEOUT_S) as journal:
             recorded = journal.exists() and insert_request(journal, row)
-    except JournalBusy:
+    except (JournalBusy, ConfigError):
         if not halting:
             raise
-        recorded = False
+        recorded = False  # the flag stands, whatever is wrong with the journal
     if console and not halting:
         halt_file.lower_flag(state)
     return RequestAck(request_id=row.id, action=action, recorded=recorded, flagged=halting)

@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -14,7 +13,7 @@ import platformdirs
 from msgspec import Meta, Struct, field, structs
 
 from robotrader.data.instruments import instrument_of
-from robotrader.model import BarSpec, ConfigError, Instrument, InstrumentId, RiskLimit, StrategyConfig, Venue
+from robotrader.model import BarSpec, ConfigError, Instrument, InstrumentId, RiskLimit, StrategyConfig
 from robotrader.monitoring.redact import clean
 from robotrader.portfolio.sizing import parse_sizer
 from robotrader.risk.limits import profile
@@ -131,22 +130,11 @@ def load_settings(
     environ: Mapping[str, str] | None = None,
     overrides: Mapping[str, str] | None = None,
 ) -> tuple[Settings, Origins]:
-    """Assemble the settings from the first file there is, the environment and the command line.
+    """Assemble the settings; return them with the origin of each key that is no default.
 
-    Parameters
-    ----------
-    file : Path, optional
-        The file to read (`--config`); else ROBOTRADER_CONFIG, ./robotrader.toml, the user's file, or none at all.
-    environ : mapping, optional
-        Environment, default the process's. `ROBOTRADER__SECTION__KEY` overrides `section.key`; lists are
-        separated by commas.
-    overrides : mapping, optional
-        Values of the command line by key, such as `{"state": "..."}`; they win.
-
-    Returns
-    -------
-    (Settings, dict)
-        And for each key that is not a default where it comes from.
+    `file` (`--config`) is read, else what ROBOTRADER_CONFIG names, ./robotrader.toml, the user's file, or none at
+    all. In `environ`, default the process's, `ROBOTRADER__SECTION__KEY` overrides `section.key`; commas separate a
+    list. `overrides` are values of the command line by key, such as `{"state": "..."}`; they win.
 
     Raises
     ------
@@ -156,10 +144,7 @@ def load_settings(
     environment = os.environ if environ is None else environ
     found = file or _find(environment)
     document = _read(found) if found else {}
-    origins: Origins = {}
-    if found:
-        _refuse_unknown(Settings, document, "", str(found))
-        origins |= dict.fromkeys(_leaves(document), f"file {found}")
+    origins = dict.fromkeys(_leaves(document), f"file {found}")
     texts = [
         (name.removeprefix(ENV_PREFIX).lower().replace("__", "."), text, f"environment {name}")
         for name, text in sorted(environment.items())
@@ -167,8 +152,9 @@ def load_settings(
     ]
     texts += [(key, text, "command line") for key, text in (overrides or {}).items()]
     for key, text, origin in texts:
-        _put(document, key, _from_text(key, text, origin))
+        _put(document, key, text, origin)
         origins[key] = origin
+    _refuse_unknown(Settings, document, "", origins)
     settings = _convert(document, origins)
     _check(settings)
     return settings, origins
@@ -194,16 +180,14 @@ def show(settings: Settings, origins: Origins) -> list[SettingRow]:
     """List the effective values with their origins; secrets and accounts masked."""
     plain = msgspec.to_builtins(settings)
     limits = msgspec.to_builtins(settings.limits)
-    inherited = {name for name, value in plain["risk"].items() if value is None}
-    plain["risk"] |= {name: limits[name] for name in inherited}
-    rows = []
-    for key, value in _flatten(plain, ""):
-        section, _, name = key.partition(".")
-        from_profile = section == "risk" and name in inherited
-        default = f"profile {settings.risk.profile}" if from_profile else "default"
-        origin = origins.get(re.sub(r"\[.*", "", key), default)
-        rows.append(SettingRow(key=key, value=clean(value, key.rpartition(".")[2]), origin=origin))
-    return rows
+    inherited = {name: limits[name] for name, value in plain["risk"].items() if value is None}
+    plain["risk"] |= inherited
+    origins = {f"risk.{name}": f"profile {settings.risk.profile}" for name in inherited} | origins
+    return [
+        SettingRow(key=key, value=clean(value, key.rpartition(".")[2]),
+                   origin=origins.get(key.partition("[")[0], "default"))
+        for key, value in _flatten(plain, "")
+    ]  # fmt: skip
 
 
 def schema() -> dict[str, Any]:
@@ -218,7 +202,7 @@ def user_file() -> Path:
 
 def starter_config() -> str:
     """Return a commented configuration to begin with: paper trading, one strategy."""
-    return _STARTER
+    return Path(__file__).with_name("starter.toml").read_text(encoding="utf-8")
 
 
 def _limit_names() -> list[str]:
@@ -240,34 +224,33 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"configuration {file} is not valid TOML: {error}") from error
 
 
-def _types(struct: type[Struct]) -> dict[str, Any]:
-    """Return the types of a section's keys by the names that a file uses."""
-    return {f.encode_name: f.type for f in structs.fields(struct)}
-
-
-def _struct_in(kind: Any) -> type[Struct] | None:
-    """Return the section or table that a type consists of, None for plain values."""
+def _types(kind: Any) -> dict[str, Any]:
+    """Return the types of the keys of the section or table that a type consists of; empty for plain values."""
     if isinstance(kind, type) and issubclass(kind, Struct):
-        return kind
-    return next((s for s in map(_struct_in, get_args(kind)) if s), None)
+        return {f.encode_name: f.type for f in structs.fields(kind)}
+    return next((keys for keys in map(_types, get_args(kind)) if keys), {})
 
 
-def _refuse_unknown(struct: type[Struct], table: Mapping[str, Any], path: str, origin: str) -> None:
-    known = _types(struct)
+def _refuse_unknown(kind: Any, table: Mapping[str, Any], path: str, origins: Origins) -> None:
+    known = _types(kind)
     for key, value in table.items():
+        place = f"{path}{key}"
         if key not in known:
-            raise _unknown(key, known, path, origin)
-        below = _struct_in(known[key])
-        for i, item in enumerate(value if isinstance(value, list) else [value]):
-            if below is not None and isinstance(item, dict):
-                place = f"{path}{key}[{i}]." if isinstance(value, list) else f"{path}{key}."
-                _refuse_unknown(below, item, place, origin)
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {path}{near[0]}?" if near else f"expected one of {', '.join(known)}"
+            raise ConfigError(f"{_origin(place, origins)}: unknown key {place}; {hint}", key=place)
+        if isinstance(value, dict) and _types(known[key]):
+            _refuse_unknown(known[key], value, f"{place}.", origins)
+        for i, item in enumerate(value if isinstance(value, list) else ()):
+            if isinstance(item, dict):
+                _refuse_unknown(known[key], item, f"{place}[{i}].", origins)
 
 
-def _unknown(key: str, known: Mapping[str, Any], path: str, origin: str) -> ConfigError:
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean {path}{near[0]}?" if near else f"expected one of {', '.join(known)}"
-    return ConfigError(f"{origin}: unknown key {path}{key}; {hint}", key=f"{path}{key}")
+def _origin(place: str, origins: Origins) -> str:
+    """Say where a value comes from; of a section, where its first key does."""
+    key = place.partition("[")[0]
+    inside = (origin for name, origin in origins.items() if name.startswith(f"{key}."))
+    return origins.get(key) or next(inside, "configuration")
 
 
 def _leaves(document: Mapping[str, Any]) -> Iterator[str]:
@@ -275,57 +258,37 @@ def _leaves(document: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"{key}.{name}" for name in value) if isinstance(value, dict) else (key,)
 
 
-def _from_text(key: str, text: str, origin: str) -> object:
-    """Turn text into the plain value that the key's type asks for."""
-    struct: type[Struct] = Settings
-    path, kind = "", None
-    for part in key.split("."):
-        if part not in _types(struct):
-            raise _unknown(part, _types(struct), path, origin)
-        kind, path = _types(struct)[part], f"{path}{part}."
-        if isinstance(kind, type) and issubclass(kind, Struct):
-            struct, kind = kind, None
-        elif path.count(".") < key.count(".") + 1:
-            raise ConfigError(f"{origin}: {path[:-1]} has no keys below it; set it in a file", key=key)
-    if kind is None or kind == tuple[StrategyConfig, ...]:
-        raise ConfigError(f"{origin}: {key} is a table: set its keys, or set it in a file", key=key)
-    if any(get_origin(k) is tuple for k in (kind, *get_args(kind))):
-        return [item.strip() for item in text.split(",") if item.strip()]
-    try:
-        value: object = msgspec.convert(text, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{origin}: {key}: {_expected(kind, str(error))}; found {clean(text, key)!r}") from error
-    return value if isinstance(value, bool | int | float | Decimal) else text
-
-
-def _put(document: dict[str, Any], key: str, value: object) -> None:
+def _put(document: dict[str, Any], key: str, text: str, origin: str) -> None:
+    """Set a key to a text, which becomes a value of the key's type later, or a list where it takes one."""
     *sections, name = key.split(".")
+    kind: Any = Settings
     for section in sections:
-        document = document.setdefault(section, {})
+        document, kind = document.setdefault(section, {}), _types(kind).get(section)
         if not isinstance(document, dict):
-            raise ConfigError(f"{section}: expected a table, found {document!r}", key=section)
-    document[name] = value
+            raise ConfigError(f"{origin}: {section} has no keys below it", key=key)
+    kind = _types(kind).get(name)
+    listed = any(get_origin(k) is tuple for k in (kind, *get_args(kind)))
+    document[name] = [item.strip() for item in text.split(",") if item.strip()] if listed else text
 
 
 def _convert(document: dict[str, Any], origins: Origins) -> Settings:
     try:
-        return msgspec.convert(document, Settings)
+        return msgspec.convert(document, Settings, strict=False)
     except msgspec.ValidationError as error:
         text, _, place = str(error).partition(" - at `$.")
-        path = place.rstrip("`") or "(top)"
-        kind, found = _follow(document, path)
-        origin = next((o for k, o in origins.items() if re.match(rf"{re.escape(k)}\b", path)), "configuration")
-        shown = f"; found {clean(found, path.rpartition('.')[2])!r}" if not isinstance(found, dict | list) else ""
-        raise ConfigError(f"{origin}: {path}: {_expected(kind, text, found)}{shown}", key=path) from error
+        path = place.rstrip("`")
+        hint = "; `robotrader config schema` lists what fits" if "enum" in text else ""
+        raise ConfigError(f"{_origin(path, origins)}: {path}: {text[:1].lower()}{text[1:]}{hint}", key=path) from error
 
 
 def _check(settings: Settings) -> None:
     """Refuse values that fit their types but not each other."""
-    universe = [i.id for i in settings.instruments]
-    for item, instrument in zip(settings.data.universe, settings.instruments, strict=True):
-        _check_instrument(item if isinstance(item, str) else item.id, instrument)
+    universe = [instrument.id for instrument in settings.instruments]
     if len(set(universe)) < len(universe):
         raise ConfigError("data.universe: expected each instrument once, found one twice", key="data.universe")
+    for i in settings.instruments:
+        if not i.symbol or min(i.tick, i.multiplier) <= 0:
+            raise ConfigError(f"data.universe: {i.id} needs a symbol, a tick and a multiplier > 0", key="data.universe")
     for name in _limit_names():
         value = getattr(settings.risk, name)
         if isinstance(value, int | float | Decimal) and value < 0:
@@ -335,16 +298,6 @@ def _check(settings: Settings) -> None:
         if not strategy.id or ids.count(strategy.id) > 1:
             raise ConfigError(f"strategy[{k}].id: expected an id of its own, found {strategy.id!r}")
         _check_strategy(strategy, f"strategy[{k}]", universe)
-
-
-def _check_instrument(text: str, instrument: Instrument) -> None:
-    suffix = text.rpartition(".")[2]
-    near = difflib.get_close_matches(suffix, Venue.__members__, n=1)
-    if suffix != text and near and suffix not in Venue.__members__:
-        hint = f"{text.removesuffix(suffix)}{near[0]}"
-        raise ConfigError(f"data.universe: {suffix} is no venue; did you mean {hint}?", key="data.universe")
-    if not instrument.symbol or min(instrument.tick, instrument.multiplier) <= 0:
-        raise ConfigError(f"data.universe: {text!r} needs a symbol, a tick and a multiplier > 0", key="data.universe")
 
 
 def _check_strategy(strategy: StrategyConfig, key: str, universe: list[InstrumentId]) -> None:
@@ -359,30 +312,6 @@ def _check_strategy(strategy: StrategyConfig, key: str, universe: list[Instrumen
         raise ConfigError(f"{key}.sizer: {error.message}") from error
 
 
-def _follow(document: Any, path: str) -> tuple[Any, Any]:
-    """Return the type and the value at a path such as `strategy[0].sizer`."""
-    kind: Any = Settings
-    for name, index in re.findall(r"(\w+)|\[(\d+|\.\.\.)\]", path):
-        if name:
-            struct = _struct_in(kind)
-            kind = _types(struct).get(name) if struct else None
-            document = document.get(name) if isinstance(document, dict) else None
-        elif index.isdigit() and isinstance(document, list):
-            document = document[int(index)]
-    return kind, document
-
-
-def _expected(kind: Any, text: str, found: object = None) -> str:
-    """Say what was expected: the choices where there are some, else msgspec's words."""
-    choices = [str(c) for c in get_args(kind)] if get_origin(kind) is Literal else []
-    if isinstance(kind, type) and issubclass(kind, BarSpec):
-        choices = [str(c) for c in kind]
-    if not choices or "enum" not in text:
-        return text[:1].lower() + text[1:]
-    near = difflib.get_close_matches(str(found), choices, n=1)
-    return f"expected one of {', '.join(choices)}{f' (did you mean {near[0]}?)' if near else ''}"
-
-
 def _flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict) and value:
         for key, item in value.items():
@@ -392,51 +321,3 @@ def _flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield from _flatten(item, f"{path}[{i}]")
     else:
         yield path, value
-
-
-_STARTER = """\
-# RoboTrader: paper trading through IB Gateway or TWS.
-#
-#   robotrader config validate --config FILE     does it fit?
-#   robotrader trade --config FILE               start the trader
-#
-# Every key has a default; a key that is not known here is an error. The environment overrides the file:
-# ROBOTRADER__BROKER__PORT=7497 is [broker] port. No secrets belong in this file: IB Gateway holds the login.
-
-mode = "paper"                      # the only mode that trades in this version
-# state = "~/robotrader-state"      # journal, lake, logs; default: the user's data folder
-
-[broker]
-host = "127.0.0.1"
-port = 4002                         # IB Gateway paper 4002, TWS paper 7497
-client_id = 1
-account = "DU0000000"               # your paper account, as IB Gateway shows it
-account_prefix = "DU"               # refuse any account that does not begin so: paper accounts do
-
-[data]
-universe = ["AAPL.NASDAQ", "IBM.NYSE", "MSFT.NASDAQ"]
-bar_spec = "1d"                     # 5s, 1m, 1h or 1d
-
-# An instrument that is no plain US stock (one-cent tick, lot of one) is a table instead of an id:
-# universe = [{ id = "SPY.ARCA", tick = "0.01", lot = 1 }]
-
-[risk]
-profile = "paper"                   # research, paper or live; `robotrader risk limits` shows the numbers
-# max_order_notional = "25000"      # any single limit may replace the profile's
-
-[[strategy]]
-id = "sma"                          # your name for it; it is part of every order's identity
-source = "sma_crossover"            # a library strategy, or path/to/file.py:ClassName
-universe = ["AAPL.NASDAQ", "IBM.NYSE", "MSFT.NASDAQ"]
-capital = "100000"                  # currency of the account
-sizer = "fixed:100"                 # fixed:N, notional:X, percent:R, all_in or atr:R
-parameters = { fast = 10, slow = 50 }
-
-[dashboard]
-host = "127.0.0.1"
-port = 8787
-
-[log]
-level = "INFO"                      # DEBUG, INFO, WARNING or ERROR
-format = "auto"                     # console on a terminal, else json
-"""

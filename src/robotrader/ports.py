@@ -17,7 +17,6 @@ from robotrader.model import (
     AnyEvent,
     Bar,
     BarsClosed,
-    Commission,
     Fill,
     InstrumentId,
     Order,
@@ -69,25 +68,19 @@ Arrival = BrokerMessage | TimeAdvanced | LinkChanged | BarsClosed | RequestRecei
 class Inbox(Protocol):
     """The runner's single entrance. `put` never blocks and never drops; callable from the loop only."""
 
-    def put(self, arrival: Arrival) -> None:
-        """Append one arrival."""
-        ...
+    def put(self, arrival: Arrival) -> None: ...
 
 
 class Clock(Protocol):
-    """The runner's clock: it moves only with processed messages that carry time, or with the system clock."""
+    """The runner's clock, ns UTC: it moves only with processed messages that carry time, or with the system's."""
 
-    def now(self) -> int:
-        """Return the current time, ns UTC."""
-        ...
+    def now(self) -> int: ...
 
     def advance(self, ts: int) -> None:
         """Take over the time of a processed `TimeAdvanced`; never goes back."""
-        ...
 
     def pull(self) -> None:
         """Ask for the next time when the runner is idle (lock-step); a system clock ignores it."""
-        ...
 
 
 class MarketData(Protocol):
@@ -95,19 +88,15 @@ class MarketData(Protocol):
 
     async def warmup(self, until: int, bars: int) -> Sequence[BarsClosed]:
         """Return up to `bars` closed cross-sections that ended at or before `until`, oldest first."""
-        ...
 
     async def missing(self, after: int, until: int) -> Sequence[BarsClosed]:
         """Return the closed cross-sections with `after` < end <= `until`, oldest first."""
-        ...
 
     def on_time(self, ts: int) -> None:
         """Note that the runner clock is at `ts`: request what closed; `BarsClosed` arrives in the inbox."""
-        ...
 
     def pending(self) -> bool:
         """Tell whether a cross-section is under way (lock-step waits for it)."""
-        ...
 
 
 class BrokerSnapshot(Struct, frozen=True, kw_only=True):
@@ -130,35 +119,21 @@ class Broker(Protocol):
 
     def submit(self, order: Order, broker_order_id: int) -> None:
         """Write one order to the wire; nothing is known until messages arrive."""
-        ...
 
     def cancel(self, order_id: OrderId) -> None:
         """Ask to cancel; the outcome arrives as messages."""
-        ...
 
     def interpret(self, message: BrokerMessage) -> Sequence[AnyEvent]:
         """Turn a raw message into events; pure but for the map of known order ids.
 
-        Raises
-        ------
-        DataError
-            The message cannot be understood; it stays in the journal as it came.
+        Raises `DataError` where it cannot be understood; it stays in the journal as it came.
         """
-        ...
 
     def bind(self, order: Order, broker_order_id: int) -> None:
         """Tell the interpreter of an order that was sent earlier (recovery)."""
-        ...
 
     async def snapshot(self) -> BrokerSnapshot:
-        """Ask for everything, each part with its End marker.
-
-        Raises
-        ------
-        BrokerUnavailable
-            A part did not complete in time.
-        """
-        ...
+        """Ask for everything; raises `BrokerUnavailable` when a part did not complete in time."""
 
 
 class JournalRow(Struct, frozen=True, kw_only=True):
@@ -175,66 +150,45 @@ class JournalRow(Struct, frozen=True, kw_only=True):
 class Transaction(Protocol):
     """One atomic write to the journal."""
 
-    def raw(self, message: BrokerMessage) -> None:
-        """Append a broker message as it came."""
-        ...
+    def raw(self, message: BrokerMessage) -> None: ...
 
     def event(self, event: AnyEvent) -> int | None:
         """Append an event and return its seq; None if this very event is already there.
 
         An event with a known key and another payload is recorded as a conflict and also gives None.
         """
-        ...
 
     def command(self, command: AnyCommand, cause: int) -> None:
         """Append a command that event `cause` led to, and update the projections."""
-        ...
 
     def project_order(self, working: WorkingOrder, ts: int) -> None:
         """Show this order as the core has it now; call it with every order that a batch touched."""
-        ...
 
     def project_position(self, position: Position, ts: int) -> None:
-        """Show one strategy's position as the core has it now.
-
-        Raises
-        ------
-        InvariantViolation
-            The position has no owner strategy.
-        """
-        ...
+        """Show one strategy's position; raises `InvariantViolation` where it has no owner strategy."""
 
 
 class Journal(Protocol):
-    """The ordered, append-only record. One writer."""
+    """The ordered, append-only record. One writer: every method raises `InvariantViolation` once another took it."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Open one write transaction; leaving it without an error commits durably."""
-        ...
 
     async def rows(self, after: int = 0) -> Sequence[JournalRow]:
         """Return the chain's rows with seq > `after`, in order."""
-        ...
 
     async def begin_run(self, run_id: str, code_version: str) -> int:
         """Take the journal for a new run and return its epoch, higher than every earlier one."""
-        ...
 
-    async def end_run(self, run_id: str, reason: str) -> None:
-        """Note the orderly end of a run."""
-        ...
+    async def end_run(self, run_id: str, reason: str) -> None: ...
 
     async def current_epoch(self) -> int:
         """Return the highest epoch: a runner with a lower one may neither write nor send."""
-        ...
 
     async def open_requests(self) -> Sequence[RequestReceived]:
         """Return operators' requests not yet copied into the chain, oldest first (times 0)."""
-        ...
 
-    async def close(self) -> None:
-        """Close the journal."""
-        ...
+    async def close(self) -> None: ...
 
 
 class JournalBusy(RoboTraderError):
@@ -397,25 +351,20 @@ class OrderDetail(Struct, frozen=True, kw_only=True):
 
 
 class StateReader(Protocol):
-    """How things stand, read from another process. A journal that does not exist yet reads as empty."""
+    """How things stand, read from another process. A journal that does not exist yet reads as empty.
 
-    def head(self) -> int:
-        """Return the last seq, 0 for none; cheap enough to poll."""
+    `head` is the last seq, 0 for none, and cheap enough to poll; `run` the latest run; `trading_state` the
+    latest of every scope, of which the worst that applies counts; `positions` has all, flat ones too: per
+    strategy, then the account's; `books` each strategy's last mark; `last_bar_times` each last bar's end.
+    """
 
-    def run(self) -> RunRow | None:
-        """Return the latest run."""
-
-    def trading_state(self) -> Sequence[TradingStateRow]:
-        """Return the latest state of every scope; the effective one is the worst of those that apply."""
-
-    def positions(self) -> Sequence[PositionRow]:
-        """Return all positions, flat ones too: per strategy, then the account's."""
-
-    def books(self) -> Sequence[MarkRow]:
-        """Return each strategy's last mark."""
-
-    def account(self) -> AccountRow:
-        """Return the last mark and the broker's last report."""
+    def head(self) -> int: ...
+    def run(self) -> RunRow | None: ...
+    def trading_state(self) -> Sequence[TradingStateRow]: ...
+    def positions(self) -> Sequence[PositionRow]: ...
+    def books(self) -> Sequence[MarkRow]: ...
+    def account(self) -> AccountRow: ...
+    def last_bar_times(self) -> dict[InstrumentId, int]: ...
 
     def equity(self, *, since: int = 0, max_points: int = 1_000) -> Sequence[MarkRow]:
         """Return the marks with ts >= `since`, oldest first.
@@ -426,31 +375,14 @@ class StateReader(Protocol):
     def bars(self, instrument: InstrumentId, *, limit: int = 500) -> Sequence[Bar]:
         """Return the last bars in their latest version, oldest first."""
 
-    def last_bar_times(self) -> dict[InstrumentId, int]:
-        """Return the end of each instrument's last bar."""
-
-    def counts(self) -> dict[str, int]:
-        """Return the number of rows of every table."""
-
 
 class ActivityReader(Protocol):
-    """What happened, newest first unless said otherwise; `after` is the `id` that the page before ended with."""
+    """What happened, newest first; `after` is the `id` that the page before ended with."""
 
     def orders(
         self, *, states: Sequence[OrderState] = (), limit: int = 100, after: int | None = None
     ) -> Sequence[OrderRow]:
         """Return orders, in one of `states` if any are named."""
-
-    def order(self, order_id: OrderId) -> OrderDetail | None:
-        """Return one order with its history."""
-
-    def fills(
-        self, *, order_id: OrderId | None = None, limit: int = 100, after: int | None = None
-    ) -> Sequence[FillRow]:
-        """Return executions."""
-
-    def commissions(self, *, limit: int = 100) -> Sequence[Commission]:
-        """Return commissions."""
 
     def decisions(
         self,
@@ -462,14 +394,11 @@ class ActivityReader(Protocol):
     ) -> Sequence[DecisionRow]:
         """Return decisions, made at or before `at` if that is given."""
 
-    def denials(self, *, limit: int = 100) -> Sequence[DenialRow]:
-        """Return refused orders."""
-
-    def requests(self, *, limit: int = 100) -> Sequence[RequestRow]:
-        """Return operators' requests, by their own time."""
-
-    def conflicts(self, *, limit: int = 100) -> Sequence[ConflictRow]:
-        """Return events that came again with other content."""
+    def order(self, order_id: OrderId) -> OrderDetail | None: ...
+    def fills(self, *, limit: int = 100, after: int | None = None) -> Sequence[FillRow]: ...
+    def denials(self, *, limit: int = 100) -> Sequence[DenialRow]: ...
+    def requests(self, *, limit: int = 100) -> Sequence[RequestRow]: ...
+    def conflicts(self, *, limit: int = 100) -> Sequence[ConflictRow]: ...
 
 
 class JournalReader(StateReader, ActivityReader, Protocol):

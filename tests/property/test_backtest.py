@@ -57,6 +57,7 @@ def configs(draw: st.DrawFn, panel: Panel) -> list[StrategyConfig]:
 limits = st.sampled_from([
     RESEARCH, PAPER, RiskLimit(profile="position", max_position_equity_ratio=D("0.5")),
     RiskLimit(profile="rates", messages_per_s=1, bursts_per_s_strategy=1),
+    RiskLimit(profile="window", duplicate_window_s=200_000.0),  # refuses exits, which are then tried again
 ])  # fmt: skip
 fills = st.sampled_from([FillAt.NEXT_OPEN] * 4 + [FillAt.THIS_CLOSE, FillAt.NEXT_CLOSE])
 

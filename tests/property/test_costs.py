@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,7 @@ def test_partial_fills_cost_together_what_one_fill_costs_and_none_pays_back(
     for units, price in fills:
         quantity, notional = quantity + units, notional + units * price
         paid.append(model.total(side=side, quantity=quantity, notional=notional, day=day))
-    steps = [after - before for before, after in zip(paid, paid[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(paid)]
     assert all(step >= 0 for step in steps)
     assert sum(steps) == model.total(side=side, quantity=quantity, notional=notional, day=day)
 

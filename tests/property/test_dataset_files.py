@@ -65,16 +65,9 @@ def local(bars: pl.DataFrame) -> pl.DataFrame:
     return bars.with_columns(pl.col("timestamp").dt.convert_time_zone("America/New_York").dt.replace_time_zone(None))
 
 
-def epoch(bars: pl.DataFrame, unit: int) -> pl.DataFrame:
-    return bars.with_columns(pl.col("timestamp").to_physical() // unit)
-
-
 SHAPES: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
     "zone-aware": lambda bars: bars,
     "local": local,
-    "seconds": lambda bars: epoch(bars, 10**9),
-    "milliseconds": lambda bars: epoch(bars, 10**6),
-    "nanoseconds": lambda bars: epoch(bars, 1),
     "newest first": lambda bars: bars.reverse(),
     "other names": lambda bars: bars.rename({"symbol": "Ticker", "timestamp": "Datetime", "open": "Open"}),
     "more columns": lambda bars: bars.with_columns(vwap=1.0).select("vwap", pl.exclude("vwap")),
@@ -169,7 +162,7 @@ def test_a_folder_is_one_dataset_and_its_files_may_overlap(tmp_path: Path) -> No
     loaded = load(str(tmp_path / "many"), state=tmp_path)
     assert loaded.panel.bar_count == 13
     assert [(q.source, q.row, q.rule) for q in loaded.quarantined] == [
-        ("2-first.csv", 5, Rule.DUPLICATE), ("2-first.csv", 6, Rule.DUPLICATE), ("b.csv", 4, Rule.FIELD),
+        ("1-second.csv", 1, Rule.DUPLICATE), ("1-second.csv", 2, Rule.DUPLICATE), ("b.csv", 4, Rule.FIELD),
     ]  # fmt: skip
 
 

@@ -34,8 +34,10 @@ def test_what_is_planned_needs_no_second_order(quantity: int, position: int, wor
     assert plan(target, position=position, working=working + ordered, version="1") is None
 
 
-@given(st.sampled_from(["notional", "percent", "all_in", "atr", "fixed"]), st.integers(1, 10_000), strength, cents, cents,
-       cents, lots)  # fmt: skip
+rules = st.sampled_from(["notional", "percent", "all_in", "atr", "fixed"])
+
+
+@given(rules, st.integers(1, 10_000), strength, cents, cents, cents, lots)
 def test_a_target_never_exceeds_what_its_rule_allows(
     rule: str, number: int, view: float, equity: Decimal, price: Decimal, atr: Decimal, lot: int
 ) -> None:

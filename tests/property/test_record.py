@@ -68,27 +68,27 @@ def word(life: Life, what: str, n: int) -> BrokerMessage | None:
 async def live(life: Life, path: WriteAhead, found: list[Step]) -> None:
     """Let all this happen to a process."""
     day = 0
-    for n, step in enumerate(found):
-        match step:
-            case "bars":
-                if day == DAYS:
-                    continue
-                life.clock.advance(make.T0 + day * make.DAY)
-                await path.carry_out(await path.record([make.bars_closed(day, 100.0 + day, 50.0 - day)]))
-                day += 1
-            case "flag":
-                life.flag = None if life.flag else "flag file"
-            case "request":
-                life.storage.request(RequestRow(id=f"w{n}", ts=0, action=Action.HALT, reason="x", actor="me"))
-            case "halted":
-                halt = TradingHalted(ts_event=make.T0, ts_init=make.T0, reason="x")
-                await path.carry_out(await path.record([halt]))
-            case Action():
-                await path.carry_out(await path.record([ask(step, n=n)]))
-            case (what, nth):
-                heard = word(life, what, nth)
-                if heard is not None:
-                    await path.carry_out(await path.record([heard]))
+    for n, one in enumerate(found):
+        if one == "bars" and day < DAYS:
+            life.clock.advance(make.T0 + day * make.DAY)
+            await path.carry_out(await path.record([make.bars_closed(day, 100.0 + day, 50.0 - day)]))
+            day += 1
+        elif one == "flag":
+            life.flag = None if life.flag else "flag file"
+        elif one == "request":
+            life.storage.request(RequestRow(id=f"w{n}", ts=0, action=Action.HALT, reason="x", actor="me"))
+        else:
+            heard = arrival(life, one, n)
+            await path.carry_out(await path.record([] if heard is None else [heard]))
+
+
+def arrival(life: Life, one: Step, n: int) -> AnyEvent | BrokerMessage | None:
+    """Make what arrives in this step."""
+    if isinstance(one, Action):
+        return ask(one, n=n)
+    if one == "halted":
+        return TradingHalted(ts_event=make.T0, ts_init=make.T0, reason="x")
+    return word(life, *one) if isinstance(one, tuple) else None
 
 
 def lived(script: Script, found: list[Step]) -> tuple[Life, WriteAhead]:

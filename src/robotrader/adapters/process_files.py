@@ -27,7 +27,7 @@ def single_writer(state: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigError(f"a trader (pid {live_pid(pid_file)}) already runs on {state}: stop it first") from None
+            raise ConfigError(f"a trader (pid {_number(pid_file)}) already runs on {state}: stop it first") from None
         _write(pid_file, str(os.getpid()))
         try:
             yield
@@ -36,18 +36,16 @@ def single_writer(state: Path) -> Iterator[None]:
 
 
 def trader_pid(state: Path) -> int | None:
-    """Return the pid of the live trader of a state folder, None when there is none."""
-    return live_pid(state / FOLDER / "trader.pid")
-
-
-def live_pid(path: Path) -> int | None:
-    """Return the pid that a file names if that process lives."""
+    """Return the pid of the live trader of a state folder, None when there is none: then its lock is free."""
+    folder = state / FOLDER
     try:
-        pid = int(path.read_text(encoding="ascii"))
-        os.kill(pid, 0)
-    except (OSError, ValueError):
+        with (folder / "trader.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _number(folder / "trader.pid")
+    except OSError:
         return None
-    return pid
+    return None
 
 
 def write_port(state: Path, name: str, port: int) -> None:
@@ -58,15 +56,19 @@ def write_port(state: Path, name: str, port: int) -> None:
 
 def read_port(state: Path, name: str) -> int | None:
     """Return where that process listens, None when it did not say (yet)."""
-    try:
-        return int((state / FOLDER / f"{name}.port").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
+    return _number(state / FOLDER / f"{name}.port")
 
 
 def forget_port(state: Path, name: str) -> None:
     """Remove what `write_port` wrote."""
     (state / FOLDER / f"{name}.port").unlink(missing_ok=True)
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
 
 
 def _write(path: Path, text: str) -> None:

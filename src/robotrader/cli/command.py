@@ -92,13 +92,17 @@ class Call:
             bar.stop()
 
 
-def default_state() -> Path:
-    """Return the state folder that is used when none is named."""
+def default_state(config: Path | None) -> Path:
+    """Return the state folder when `--state` names none: the environment's, else the configuration's."""
     if named := os.environ.get("ROBOTRADER_STATE"):
         return Path(named)
-    import platformdirs
+    from robotrader.config import Settings, load_settings
+    from robotrader.model import ConfigError
 
-    return platformdirs.user_data_path("robotrader")
+    try:
+        return load_settings(config)[0].state_dir
+    except ConfigError:  # whoever needs the configuration says what is wrong with it; a halt must not
+        return Settings().state_dir
 
 
 _COMMON = {
@@ -140,8 +144,9 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., Any]], Calla
 
 
 def _call(shared: Mapping[str, Any]) -> Call:
+    named = shared["state"]
     return Call(
-        state=Path(shared["state"] or default_state()).absolute(), state_named=shared["state"] is not None,
+        state=Path(named or default_state(shared["config"])).absolute(), state_named=named is not None,
         config=shared["config"], as_json=shared["as_json"], quiet=shared["quiet"], verbose=shared["verbose"],
         color=not (shared["no_color"] or os.environ.get("NO_COLOR")),
     )  # fmt: skip
@@ -155,7 +160,7 @@ def _run(function: Callable[..., Any], call: Call, arguments: Mapping[str, Any])
         answer = asyncio.run(found) if inspect.iscoroutine(found) else found
     except (RoboTraderError, Stop, OSError) as error:
         return _fail(call, error)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         call.note("interrupted")
         return INTERRUPTED
     finally:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -82,6 +83,7 @@ async def demo(
     state.mkdir(parents=True, exist_ok=True)
     chosen = _chosen(strategy)
     call.note(f"state folder: {state}")
+    _stop_on_sigterm()
     async with _Processes(call, state) as running:
         await running.gateway(days=days, speed=None if headless else speed)
         (state / "demo.toml").write_text(_configuration(state, running.port, chosen), encoding="utf-8")
@@ -95,6 +97,13 @@ async def demo(
         restarts = running.restarts
     payload = report(state, seconds=time.perf_counter() - started, restarts=restarts)
     return Answer(payload, facts(payload), OK if payload["reconciled"] else FAILED)
+
+
+def _stop_on_sigterm() -> None:
+    """Let SIGTERM end this task as Ctrl-C does: the other processes are stopped on the way out."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    if task is not None:
+        loop.add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 def _chosen(strategy: str | None) -> tuple[str, ...]:

@@ -47,10 +47,9 @@ async def trade(call: Call) -> Answer:
 
     settings, _ = load_settings(call.config)
     configure("DEBUG" if call.verbose else settings.log.level, settings.log.format)
-    state = settings.state_dir if settings.state else call.state
-    reason = await bootstrap.trade(settings, state, stop=_stop_event())
+    reason = await bootstrap.trade(settings, call.state, stop=_stop_event())
     lost = reason.startswith("link lost")
-    return Answer({"reason": reason, "state": state}, f"trader ended: {reason}", BROKER if lost else OK)
+    return Answer({"reason": reason, "state": call.state}, f"trader ended: {reason}", BROKER if lost else OK)
 
 
 async def gateway_sim(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from robotrader.cli.command import CONFIG, OK, Answer, Call, Refused, command, default_state, plain, table
+from robotrader.cli.command import CONFIG, OK, Answer, Call, Refused, command, plain, table
 
 if TYPE_CHECKING:
     from robotrader.config import Origins, Settings
@@ -28,8 +28,7 @@ def load(call: Call) -> "tuple[Settings, Origins]":
     """Return the settings as the trader would have them, with the origins of what is no default."""
     from robotrader.config import load_settings
 
-    named = call.state != default_state().absolute()
-    return load_settings(call.config, overrides={"state": str(call.state)} if named else None)
+    return load_settings(call.config, overrides={"state": str(call.state)} if call.state_named else None)
 
 
 def show(call: Call) -> Answer:

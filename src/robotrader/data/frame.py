@@ -103,11 +103,6 @@ def infer_spec(frame: BarFrame) -> BarSpec:
     raise DataError(f"bars come every {most / NANOS_PER_SECOND:g} s; expected one of {known}")
 
 
-def by_time(frame: BarFrame) -> BarFrame:
-    """Return the rows in the order of time, equal times in the order of the source."""
-    return frame.take(np.argsort(frame.start, kind="stable"))
-
-
 def compact(frame: BarFrame) -> BarFrame:
     """Drop the symbols that no row has."""
     used = np.unique(frame.symbol)
@@ -115,11 +110,6 @@ def compact(frame: BarFrame) -> BarFrame:
         return frame
     names = tuple(frame.symbols[k] for k in used.tolist())
     return replace(frame, symbols=names, symbol=np.searchsorted(used, frame.symbol))
-
-
-def on_days(frame: BarFrame, days: Times) -> BarFrame:
-    """Return the frame as daily bars of the dates `days` (ns, midnight UTC), shape (n,)."""
-    return replace(frame, start=days, end=days)
 
 
 def session_days(sessions: SessionTable) -> Times:

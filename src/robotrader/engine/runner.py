@@ -23,7 +23,7 @@ from robotrader.model import (
     BarsClosed,
     ConnectionLost,
     InvariantViolation,
-    Order,
+    OrderId,
     OrderState,
     PositionReported,
     Recovered,
@@ -83,6 +83,7 @@ class Runner:
         self._end: str | None = None
         self._path: WriteAhead
         self._replayed: ReplayResult
+        self._void_before: list[OrderId] = []
 
     def stop(self, reason: str) -> None:
         """Ask the loop to end after the current batch."""
@@ -116,7 +117,8 @@ class Runner:
         for working in self._replayed.trader.orders:
             if working.broker_order_id is not None:
                 world.broker.bind(working.order, working.broker_order_id)
-        await self._flush(early)
+        self._void_before = _voided(self._replayed.trader)
+        await self._flush([*early, *await self._requests()])
         await self._settle(await self._stable_snapshot(), events=self._replayed.events)
         await self._catch_up()
 
@@ -160,7 +162,7 @@ class Runner:
             halt = TradingHalted(ts_event=now, ts_init=now, reason=f"position break: {'; '.join(breaks)}")
             await path.carry_out(await path.record([halt]))
         await path.send(valid)
-        voided = tuple(o.id for o in (*found.absent, *found.unsent) if _state(trader, o) is OrderState.VOIDED)
+        voided = tuple(i for i in _voided(trader) if i not in self._void_before)
         adopted = tuple(
             w.order.id for w in trader.orders if w.order.id in last.order_refs and w.state is not OrderState.DENIED
         )
@@ -252,9 +254,8 @@ class Runner:
         self._world.inbox.put(LinkChanged(connected=True, reason=reason))
 
 
-def _state(trader: Trader, order: Order) -> OrderState | None:
-    working = trader.orders.get(order.id)
-    return None if working is None else working.state
+def _voided(trader: Trader) -> list[OrderId]:
+    return [w.order.id for w in trader.orders if w.state is OrderState.VOIDED]
 
 
 def _reports(snapshot: BrokerSnapshot, account: str, now: int) -> list[AnyEvent]:

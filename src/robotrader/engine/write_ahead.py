@@ -78,6 +78,8 @@ class WriteAhead:
 
     def _take(self, tx: Transaction, event: AnyEvent, out: list[AnyCommand]) -> None:
         """Append one event and all that follows from it; an event that is already there changes nothing."""
+        if isinstance(event, OrderFilled) and event.ts_init < event.ts_event:  # an execution carries time too
+            event = structs.replace(event, ts_init=event.ts_event)
         seq = tx.event(event)
         if seq is None:
             return
@@ -87,7 +89,7 @@ class WriteAhead:
         for command in response.commands:
             tx.command(command, seq)
             if isinstance(command, Submit | Deny):
-                self._project(tx, command.order.id)
+                self._project(tx, command.order.id, event.ts_init)
         out.extend(response.commands)
         self._project_event(tx, event)
         if response.failure is not None:
@@ -98,18 +100,18 @@ class WriteAhead:
     def _project_event(self, tx: Transaction, event: AnyEvent) -> None:
         if isinstance(event, OrderFilled):
             fill = event.fill
-            self._project(tx, fill.order_id)
+            self._project(tx, fill.order_id, event.ts_init)
             held = [p for book in self._trader.ledger.books if book.strategy == fill.strategy for p in book.positions()]
             for position in held:
                 if position.instrument == fill.instrument:
-                    tx.project_position(position, self._clock.now())
+                    tx.project_position(position, event.ts_init)
         elif isinstance(event, OrderEvent):
-            self._project(tx, event.order_id)
+            self._project(tx, event.order_id, event.ts_init)
 
-    def _project(self, tx: Transaction, order_id: OrderId) -> None:
+    def _project(self, tx: Transaction, order_id: OrderId, ts: int) -> None:
         working = self._trader.orders.get(order_id)
         if working is not None:
-            tx.project_order(working, self._clock.now())
+            tx.project_order(working, ts)
 
     async def carry_out(self, commands: Sequence[AnyCommand]) -> None:
         """Carry out cancels first, then T2 and the socket writes of the submits."""

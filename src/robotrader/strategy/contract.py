@@ -51,7 +51,7 @@ def strengths(strategy: Strategy, panel: Panel) -> Floats:
     StrategyError
         Wrong shape, or a strength outside [-1, 1].
     """
-    found: Floats = np.round(np.asarray(strategy.signals(panel), dtype=np.float64), ROUNDING)
+    found: Floats = np.asarray(strategy.signals(panel), dtype=np.float64).round(ROUNDING)
     expected, name = (len(panel), len(panel.instruments)), strategy.manifest.id
     if found.shape != expected:
         raise StrategyError(f"{name}: signals() must return shape {expected}, found {found.shape}", strategy=name)

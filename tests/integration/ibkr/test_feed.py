@@ -93,7 +93,6 @@ def test_missed_sessions_come_in_order_one_event_each() -> None:
         assert [e.ts_event for e in events] == [at(d, 16) for d in DAYS[3:]]
         assert [len(e.bars) for e in events] == [2, 2, 1]
         assert peer.requests("20")[0][17] == "4 D"
-        assert feed.counts.absent == 1
 
     feeding(scenario, on20=answer, deliver_after=at(DAYS[2], 16))
 
@@ -113,7 +112,6 @@ def test_the_bar_of_a_session_under_way_is_not_looked_at() -> None:
         feed.on_time(at(DAYS[5], 10))
         [event] = await inbox.until(BarsClosed)
         assert (event.ts_event, len(event.bars)) == (at(DAYS[4], 16), 2)
-        assert feed.counts.bad_bars == 0
 
     unfinished = last_two({"AAPL": "nan|11|9|10|5", "SPY": "nan|11|9|10|5"})
     feeding(scenario, on20=unfinished, deliver_after=at(DAYS[3], 16))
@@ -151,7 +149,6 @@ def test_a_malformed_bar_is_dropped_counted_and_logged(bad: str, caplog: pytest.
         feed.on_time(at(DAYS[5], 16))
         [event] = await inbox.until(BarsClosed)
         assert [b.instrument for b in event.bars] == [SPY.id]
-        assert feed.counts.bad_bars == 1
 
     feeding(scenario, on20=last_two({"AAPL": bad}))
     assert "AAPL.NASDAQ 2026-04-13: expected low <= open" in caplog.text
@@ -167,7 +164,6 @@ def test_no_data_is_no_bar_and_nothing_to_complain_of(caplog: pytest.LogCaptureF
         feed.on_time(at(DAYS[5], 16))
         [event] = await inbox.until(BarsClosed)
         assert [b.instrument for b in event.bars] == [AAPL.id]
-        assert feed.counts.stale == feed.counts.absent == 0
 
     feeding(scenario, on20=answer)
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
@@ -194,7 +190,6 @@ def test_a_refused_request_leaves_its_instrument_out_aloud(error: str, caplog: p
         feed.on_time(at(DAYS[5], 16))
         [event] = await inbox.until(BarsClosed)
         assert [b.instrument for b in event.bars] == [AAPL.id]
-        assert feed.counts.stale == 1
 
     feeding(scenario, on20=answer)
     assert "SPY.ARCA is stale" in caplog.text
@@ -211,7 +206,6 @@ def test_a_silent_request_leaves_its_instrument_out_aloud_and_is_given_up(caplog
         feed.on_time(at(DAYS[5], 16))
         [event] = await inbox.until(BarsClosed)
         assert [b.instrument for b in event.bars] == [SPY.id]
-        assert feed.counts.stale == 1
         assert await peer.until("25") == [["25", "1", asked["AAPL"]]]
         peer.say(*rows(asked["AAPL"], (DAYS[5], GOOD)), "4|2|-1|1300|end|")  # too late: nobody's
         peer.hang_up()

@@ -1,6 +1,7 @@
 """The journal on a real file: durability, locking, guards, migration, several processes."""
 
 import asyncio
+import hashlib
 import sqlite3
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import robotrader.adapters.sql.migrate as migrate_module
 from robotrader.adapters.sql.engine import Database
 from robotrader.adapters.sql.journal import SqlJournal
 from robotrader.adapters.sql.migrate import migrate, schema_version
-from robotrader.adapters.sql.reader import SqlJournalReader
+from robotrader.adapters.sql.reader import ReadSession, SqlJournalReader
 from robotrader.adapters.sql.requests import insert_request
 from robotrader.adapters.sql.schema import APPEND_ONLY, HEAD, metadata
 from robotrader.model import Action, ConfigError, InvariantViolation
@@ -28,6 +29,7 @@ from tests import builders as make
 from tests.conformance.journal import CHECKS, Check, check_journal
 from tests.conformance.journal_sql import SqlStorage
 
+FIRST_SCHEMA = "91c1ca9c69999126b6b9b10544494d89403e764d7e2a98ffb316fc6659ee617d"
 HALT = RequestRow(id="halt-1", ts=1, action=Action.HALT, reason="test", actor="me")
 
 
@@ -92,17 +94,18 @@ def test_a_reader_sees_only_whole_batches_while_the_trader_writes(database: Data
 
 
 def test_readers_in_threads_never_see_half_a_batch(database: Database) -> None:
-    reader = SqlJournalReader(database)
+    session = ReadSession(database)
 
     def look(_: int) -> tuple[int, int]:
-        counts = reader.counts()
+        with session.look() as look:
+            counts = look.row_counts()
         return counts["journal"], counts["bars"]
 
     with ThreadPoolExecutor(4) as pool:
         looks = pool.map(look, range(200))
         asyncio.run(write_bars(database, 50))
         assert all(2 * journal == bars for journal, bars in looks)
-    assert reader.head() == 50
+    assert SqlJournalReader(database).head() == 50
 
 
 def test_a_reader_waits_for_a_journal_that_does_not_exist_yet(tmp_path: Path) -> None:
@@ -144,6 +147,16 @@ def test_migrating_gives_the_tables_of_this_version(database: Database) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrate_module.__file__).parent / "migrations"))
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_the_first_schema_is_never_changed_in_place(database: Database) -> None:
+    """A table that changes is a new migration; the first one then gets a copy of the tables as they were."""
+    with database.read.begin() as connection:
+        made = connection.exec_driver_sql(
+            "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND type <> 'trigger' ORDER BY name"
+        )
+        text = "\n".join(row[0] for row in made)
+    assert HEAD != "0001" or hashlib.sha256(text.encode()).hexdigest() == FIRST_SCHEMA
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:

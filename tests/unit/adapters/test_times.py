@@ -20,9 +20,8 @@ SUMMER = utc(2020, 7, 2, 13, 30)  # 09:30 in New York
 @pytest.mark.parametrize(
     "cell",
     [
-        "2020-07-02T09:30", "2020-07-02 09:30:00", "2020-07-02T09:30:00.000", "20200702 09:30:00", " 2020-07-02 09:30 ",
+        "2020-07-02T09:30", "2020-07-02 09:30:00", "2020-07-02T09:30:00.000", " 2020-07-02 09:30 ",
         "2020-07-02T13:30:00Z", "2020-07-02 13:30+00:00", "2020-07-02T09:30:00-04:00", "2020-07-02T09:30:00.0-0400",
-        str(SUMMER // 10**9), str(SUMMER // 10**6), str(SUMMER // 10**3), str(SUMMER),
     ],
 )  # fmt: skip
 def test_every_way_to_write_a_time(cell: str) -> None:
@@ -30,9 +29,8 @@ def test_every_way_to_write_a_time(cell: str) -> None:
     assert (start.to_list(), dates) == ([SUMMER, None, None], False)
 
 
-@pytest.mark.parametrize("cell", ["2020-07-02", "20200702", "2020/07/02"])
-def test_a_date_is_a_session(cell: str) -> None:
-    start, dates = to_nanos(pl.Series([cell, "2020-13-01"]))
+def test_a_date_is_a_session() -> None:
+    start, dates = to_nanos(pl.Series(["2020-07-02", "2020-13-01"]))
     assert (start.to_list(), dates) == ([utc(2020, 7, 2), None], True)
 
 
@@ -40,9 +38,6 @@ def test_a_date_is_a_session(cell: str) -> None:
     ("column", "dates"),
     [
         (pl.Series([date(2020, 7, 2)]), True),
-        (pl.Series([20200702]), True),
-        (pl.Series([SUMMER]), False),
-        (pl.Series([SUMMER / 1e9]), False),
         (pl.Series([datetime(2020, 7, 2, 9, 30)]), False),  # noqa: DTZ001 - a time without zone is the case
         (pl.Series([datetime(2020, 7, 2, 13, 30, tzinfo=UTC)]), False),
         (pl.Series([datetime(2020, 7, 2, 13, 30, tzinfo=UTC)]).dt.convert_time_zone("Asia/Tokyo"), False),

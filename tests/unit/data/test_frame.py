@@ -9,14 +9,13 @@ from robotrader.data.frame import (
     concat,
     infer_spec,
     oldest_first,
-    on_days,
     panel_hash,
     place_on_sessions,
     session_days,
 )
 from robotrader.data.instruments import instrument_of
 from robotrader.model import BarSpec, DataError, Venue
-from tests.unit.data.bars import DAY, MINUTE, bar, frame_of, weekdays
+from tests.unit.data.bars import MINUTE, bar, frame_of, weekdays
 
 
 @pytest.mark.parametrize("spec", list(BarSpec))
@@ -45,7 +44,7 @@ def test_newest_first_is_turned_round() -> None:
 def test_daily_bars_stand_on_their_sessions() -> None:
     sessions = weekdays(5)
     days = session_days(sessions)
-    placed = place_on_sessions(on_days(frame_of([bar(0), bar(DAY)]), days[[1, 3]]), sessions)
+    placed = place_on_sessions(frame_of([bar(days[1]), bar(days[3])]), sessions)
     assert placed.start.tolist() == [sessions.opens[1], sessions.opens[3]]
     assert placed.end.tolist() == [sessions.closes[1], sessions.closes[3]]
 

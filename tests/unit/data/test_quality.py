@@ -42,11 +42,11 @@ def test_edges_are_allowed() -> None:
 @pytest.mark.parametrize(
     ("times", "expected"),
     [
-        ([0, 1, 2, 9, 3, 4], [(4, Rule.ORDER)]),  # a stamp from the future costs one row, not all that follow
+        ([0, 1, 2, 9, 3, 4], [(5, Rule.ORDER), (6, Rule.ORDER)]),  # nothing stays that is not after the last one
         ([0, 1, 2, 1, 3, 4], [(4, Rule.DUPLICATE)]),
         ([0, 2, 4, 3, 6], [(4, Rule.ORDER)]),
         ([0, 2, 4, 3], [(4, Rule.ORDER)]),
-        ([5, 0, 1, 2], [(1, Rule.ORDER)]),
+        ([5, 0, 1, 2], [(2, Rule.ORDER), (3, Rule.ORDER), (4, Rule.ORDER)]),
         ([3, 3, 3], [(2, Rule.DUPLICATE), (3, Rule.DUPLICATE)]),
     ],
 )

@@ -1,6 +1,6 @@
 """A trader on a stage: strategies that say what the script says, and short names for what happens to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from msgspec import structs
@@ -47,7 +47,7 @@ def started(*configs: StrategyConfig, limits: RiskLimit = NO_LIMITS, run_id: str
 
 
 def trader(
-    script: Script | dict[str, Script], *configs: StrategyConfig, limits: RiskLimit = NO_LIMITS,
+    script: Script | Mapping[StrategyId, Script], *configs: StrategyConfig, limits: RiskLimit = NO_LIMITS,
     resize: Resize = Resize.ON_CHANGE, made: list[ScriptedSource] | None = None,
 ) -> Trader:  # fmt: skip
     """Make a trader that was started: one script for `trend`, or several by strategy id."""

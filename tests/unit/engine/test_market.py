@@ -1,5 +1,7 @@
 """What sizing and risk checks may know of the market."""
 
+from decimal import Decimal
+
 from msgspec import structs
 
 from robotrader.engine.market import ADV_SESSIONS, ATR_BARS, MarketFacts
@@ -25,7 +27,7 @@ def market(*bars: Bar) -> MarketFacts:
 
 
 def test_the_close_is_on_the_tick_grid() -> None:
-    assert market(bar(0, close=100.004)).close(SPY) == make.Decimal("100.00")
+    assert market(bar(0, close=100.004)).close(SPY) == Decimal("100.00")
     assert market().close(SPY) is None
 
 

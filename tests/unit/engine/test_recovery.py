@@ -24,8 +24,9 @@ from robotrader.model import (
     TradingHalted,
     TradingState,
 )
+from robotrader.ports import BrokerSnapshot
 from tests import builders as make
-from tests.fakes import MemoryStorage, Script, message, snapshot
+from tests.fakes import FakeBroker, MemoryStorage, Script, message, snapshot
 from tests.unit.engine.stage import NAN, execution, orders
 from tests.unit.engine.world import BUY_ON_DAY_0, Life, commands, events, of, state_of
 
@@ -128,12 +129,33 @@ def test_a_decision_of_an_earlier_bar_is_past() -> None:
     run(test())
 
 
-def test_an_unsent_order_is_not_sent_while_the_flag_is_up_and_nobody_says_it_was() -> None:
+def test_an_unsent_order_is_not_sent_while_the_flag_is_up() -> None:
     async def test() -> None:
         storage = MemoryStorage()
         _, order = await decided(storage)
         second = Life(storage)
         second.flag = "HALT file"
+        runner = second.runner()
+        await runner.start()
+        assert second.broker.sent == []
+        assert state_of(storage, order.id) == OrderState.VOIDED
+        assert recovered(storage).resent == ()
+
+    run(test())
+
+
+def test_a_flag_that_goes_up_while_the_broker_answers_stops_the_order_and_nobody_says_it_was_sent() -> None:
+    async def test() -> None:
+        storage = MemoryStorage()
+        _, order = await decided(storage)
+        second = Life(storage)
+
+        class Slow(FakeBroker):
+            async def snapshot(self) -> BrokerSnapshot:
+                second.flag = "HALT file"
+                return await super().snapshot()
+
+        second.broker = Slow()
         await second.runner().start()
         assert second.broker.sent == []
         assert (recovered(storage).resent, recovered(storage).voided) == ((), (order.id,))

@@ -68,7 +68,7 @@ def test_time_moves_in_the_order_of_arrival() -> None:
         runner = life.runner()
         await runner.start()
         await runner._step([make.bars_closed(0)])
-        first, second = (message(make.accepted(i)) for i in life.broker.sent)
+        first, second = (message(make.accepted(i, ts=make.T0)) for i in life.broker.sent)
         await runner._step([first, at(1), second])
         found = [e for e in of(storage, OrderAccepted) if isinstance(e, OrderAccepted)]
         assert [e.ts_init for e in found] == [make.T0, make.T0 + make.DAY]
@@ -90,6 +90,22 @@ def test_a_lost_link_and_a_request_to_stop_end_the_run(last: Arrival | None, rea
         else:
             life.inbox.put(last)
         assert await runner.run() == reason
+
+    run(test())
+
+
+def test_nothing_is_received_before_it_happened() -> None:
+    """A message may carry a later time than the runner's clock, which stands until the next answer."""
+
+    async def test() -> None:
+        storage = MemoryStorage()
+        life = Life(storage)
+        runner = life.runner()
+        await runner.start()
+        await runner._step([make.bars_closed(0)])
+        await runner._step([message(make.accepted(life.broker.sent[0], ts=make.T0 + 9))])
+        (accepted,) = of(storage, OrderAccepted)
+        assert (accepted.ts_event, accepted.ts_init) == (make.T0 + 9, make.T0 + 9)
 
     run(test())
 
@@ -140,6 +156,17 @@ def test_a_flag_file_halts_and_a_halted_trader_does_not_note_it_again() -> None:
     run(test())
 
 
+def test_a_request_that_waited_is_heard_at_the_start() -> None:
+    async def test() -> None:
+        storage = MemoryStorage()
+        storage.request(halt())
+        await Life(storage).runner().start()
+        (state,) = (c for c in commands(storage) if isinstance(c, SetTradingState))
+        assert (state.state, state.actor) == (TradingState.HALTED, "me")
+
+    run(test())
+
+
 def test_resuming_under_a_flag_does_not_last() -> None:
     async def test() -> None:
         storage = MemoryStorage()
@@ -168,7 +195,7 @@ def test_a_request_wakes_a_runner_to_whom_nothing_happens(monkeypatch: pytest.Mo
         await runner.start()
         running = asyncio.create_task(runner.run())
         storage.request(halt())
-        while not commands(storage):
+        while not commands(storage):  # noqa: ASYNC110 - nothing tells when; the runner must wake by itself
             await asyncio.sleep(0)
         runner.stop("done")
         assert await running == "done"
@@ -185,7 +212,7 @@ def test_a_clock_that_stands_at_zero_is_waited_for_and_nothing_that_arrives_mean
         await path.carry_out(await path.record([make.bars_closed(0)]))
         order = first.broker.submitted[0][0]
         second = Life(storage, now=0)
-        heard = message(make.accepted(order.id))
+        heard = message(make.accepted(order.id, ts=make.T0))
         second.broker.snapshots = [snapshot(refs=[order.id])]
         runner = second.runner(batches=[[heard, at(0)]])
         await runner.start()

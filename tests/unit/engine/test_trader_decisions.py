@@ -71,7 +71,7 @@ def test_a_story_from_the_first_bar_to_the_exit() -> None:
     mark = one.mark(make.T0 + 4 * make.DAY)
     # 60 x 10.90 + 40 x 10.80 = 1,086, less one dollar
     assert (mark.realized_pnl, mark.commission, mark.cash) == (D(1_086), D(1), D("101085.00"))
-    assert (mark.equity, mark.gross, mark.unrealized_pnl) == (mark.cash, 0, 0)
+    assert (mark.equity, mark.gross, mark.unrealized_pnl) == (mark.cash, D(0), D(0))
 
 
 def test_no_view_keeps_the_last_target() -> None:

@@ -177,7 +177,7 @@ def test_a_halt_of_one_strategy_or_instrument_leaves_the_others_alone() -> None:
 def test_a_halt_of_one_scope_is_part_of_the_state() -> None:
     for scope in ({"strategy": make.TREND}, {"instrument": make.SPY.id}, {}):
         one, other = trader({}), trader({})
-        one.handle(ask(Action.HALT, **scope))  # type: ignore[arg-type]
+        one.handle(ask(Action.HALT, **scope))
         assert one.digest() != other.digest()
 
 

@@ -1,5 +1,7 @@
 """Two runs are equal when they decided and did the same."""
 
+from decimal import Decimal
+
 from msgspec import structs
 
 from robotrader.execution.fingerprint import fills_hash, orders_hash
@@ -20,7 +22,7 @@ def test_ids_and_the_order_of_the_list_do_not_matter() -> None:
 def test_every_term_of_an_order_matters() -> None:
     changes = {
         "ts_event": 1, "strategy": "other", "instrument": make.QQQ.id, "side": Side.SELL, "quantity": 1,
-        "type": "LMT", "limit_price": make.Decimal(1), "stop_price": make.Decimal(1), "tif": "GTC",
+        "type": "LMT", "limit_price": Decimal(1), "stop_price": Decimal(1), "tif": "GTC",
     }  # fmt: skip
     found = {orders_hash([structs.replace(ORDERS[0], **{name: value})]) for name, value in changes.items()}
     assert len(found | {orders_hash(ORDERS[:1])}) == len(changes) + 1
@@ -29,7 +31,7 @@ def test_every_term_of_an_order_matters() -> None:
 def test_every_term_of_a_fill_matters() -> None:
     changes = {
         "ts_event": 1, "strategy": "other", "instrument": make.QQQ.id, "side": Side.SELL, "quantity": 1,
-        "price": make.Decimal(1),
+        "price": Decimal(1),
     }  # fmt: skip
     found = {fills_hash([structs.replace(FILLS[0], **{name: value})]) for name, value in changes.items()}
     assert len(found | {fills_hash(FILLS[:1])}) == len(changes) + 1

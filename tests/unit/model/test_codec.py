@@ -40,14 +40,15 @@ from tests import builders as make
 AT = {"ts_event": 1, "ts_init": 2}
 OF = {**AT, "order_id": make.order().id}
 EVENTS: tuple[AnyEvent, ...] = (
-    make.run_started(), Recovered(**AT, replayed=3, breaks=("a",)), RunEnded(**AT, run_id="r", reason="x"),
+    make.run_started(), Recovered(ts_event=1, ts_init=2, replayed=3, breaks=("a",)),
+    RunEnded(**AT, run_id="r", reason="x"),
     make.bars_closed(), OrderSending(**OF, epoch=1, broker_order_id=2), make.accepted(make.order().id),  # type: ignore[arg-type]
     OrderSuspended(**OF, reason="x"), OrderPendingCancel(**OF), OrderCanceled(**OF), OrderExpired(**OF),  # type: ignore[arg-type]
     OrderRejected(**OF, code=201, reason="x"), OrderUnresolved(**OF, reason="x"),  # type: ignore[arg-type]
     OrderVoided(**OF, proven=False, reason="x"), make.filled(make.order()), make.commission(),  # type: ignore[arg-type]
     PositionReported(**AT, account="DU1", instrument=make.SPY.id, quantity=-5, average_cost=Decimal("1.5")),
     AccountReported(**AT, account=Account(id="DU1", cash=Decimal("1.10"))),
-    RequestReceived(**AT, request_id="r", action=Action.REDUCE, reason="x", actor="me"),
+    RequestReceived(ts_event=1, ts_init=2, request_id="r", action=Action.REDUCE, reason="x", actor="me"),
     TradingHalted(**AT, reason="x"),
 )  # fmt: skip
 COMMANDS: tuple[AnyCommand, ...] = (
@@ -70,8 +71,8 @@ def test_a_command_comes_back_as_it_was(command: AnyCommand) -> None:
 
 
 def test_every_kind_of_event_and_command_is_tried_here() -> None:
-    assert {type(e) for e in EVENTS} == set(AnyEvent.__args__)  # type: ignore[attr-defined]
-    assert {type(c) for c in COMMANDS} == set(AnyCommand.__args__)  # type: ignore[attr-defined]
+    assert {type(e) for e in EVENTS} == set(AnyEvent.__args__)
+    assert {type(c) for c in COMMANDS} == set(AnyCommand.__args__)
 
 
 def test_money_keeps_its_digits() -> None:

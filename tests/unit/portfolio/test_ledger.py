@@ -104,13 +104,13 @@ def test_two_strategies_in_one_symbol_add_up_to_the_account() -> None:
     # the account of both: cash and 60 SPY and 10 QQQ
     assert sum(m.equity for m in marks) == sum(b.cash for b in made.books) + 60 * 12 + 10 * 4
     exposure = made.exposure(prices.__getitem__)
-    assert (exposure.gross, exposure.net) == (760, 760), "long and short of two books in one symbol net"
+    assert (exposure.gross, exposure.net) == (D(760), D(760)), "long and short of two books in one symbol net"
 
 
 def test_gross_exposure_counts_shorts_as_positive() -> None:
     made = ledger(fill(1, 100, "10.00"), fill(2, -50, "4.00", strategy=B, instrument=QQQ))
     exposure = made.exposure({SPY: D("10.00"), QQQ: D("4.00")}.__getitem__)
-    assert (exposure.gross, exposure.net) == (1_200, 800)
+    assert (exposure.gross, exposure.net) == (D(1_200), D(800))
 
 
 def test_a_commission_lowers_cash_and_equity_and_is_no_trading_loss() -> None:
@@ -118,7 +118,7 @@ def test_a_commission_lowers_cash_and_equity_and_is_no_trading_loss() -> None:
     assert made.charge(Commission(exec_id="e1", revision=1, amount=D("1.25")))
     mark = made.mark(made.book(A), lambda _: D("10.50"))
     assert (mark.cash, mark.commission) == (CAPITAL - D("1001.25"), D("1.25"))
-    assert (mark.realized_pnl, mark.unrealized_pnl) == (0, 50)
+    assert (mark.realized_pnl, mark.unrealized_pnl) == (D(0), D(50))
     assert mark.equity == CAPITAL + 50 - D("1.25")
 
 
@@ -170,7 +170,7 @@ def test_changed_capital_is_a_deposit_or_a_withdrawal_and_no_profit() -> None:
     made.open_book(A, D(12_500))
     deposit = made.mark(made.book(A), lambda _: D("11.00"))
     assert (deposit.cash, deposit.equity) == (D(11_500), D(12_600))
-    assert (deposit.realized_pnl, deposit.unrealized_pnl) == (0, 100)
+    assert (deposit.realized_pnl, deposit.unrealized_pnl) == (D(0), D(100))
     made.open_book(A, D(10_000))
     assert made.book(A).cash == D(9_000)
     made.open_book(A, D(10_000))

@@ -72,7 +72,7 @@ def test_a_ratio_may_be_all_of_the_equity() -> None:
 
 
 def test_the_true_range_counts_gaps() -> None:
-    # (high, low, close): 11-9=2 | gap up to 15-13: high - close before = 15-10=5 | gap down: close before - low = 14-8=6
+    # 11 - 9; a gap up, high - close before: 15 - 10; a gap down, close before - low: 14 - 8
     bars = [(10.0, 8.0, 10.0), (11.0, 9.0, 10.0), (15.0, 13.0, 14.0), (9.0, 8.0, 8.5)]
     assert average_true_range(bars) == D(repr((2 + 5 + 6) / 3))
 

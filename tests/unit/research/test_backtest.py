@@ -90,7 +90,7 @@ def test_every_cent_of_a_small_backtest() -> None:
     assert result.equity.tolist() == pytest.approx([float(e) for e in equity], abs=1e-9)
     final = result.final
     assert (final.cash, final.equity) == (D("98699.904306"), D("99949.904306"))
-    assert (final.realized_pnl, final.unrealized_pnl) == (-52 + 58, -51)
+    assert (final.realized_pnl, final.unrealized_pnl) == (D(-52 + 58), D(-51))
     assert final.commission == D("5.095694")
     assert result.slippage_cost == D("5.00"), "a cent a share, five times 100"
     assert len(result.orders) == 6, "the last one found no bar to fill in"
@@ -120,6 +120,17 @@ def test_an_exit_that_finds_no_volume_is_planned_anew() -> None:
     result = backtest(spy_panel(days, volume=[1, 1, 1, 1, 0, 1, 1]))
     assert trades(result) == [(2, BUY, D("11.00")), (5, SELL, D("10.00"))]
     assert [o.side for o in result.orders] == [BUY, SELL, SELL]
+
+
+def test_a_refused_exit_is_tried_again_on_a_day_on_which_nothing_else_happens() -> None:
+    limits = RiskLimit(profile="window", duplicate_window_s=200_000.0)  # two days and a bit
+    closes = (10.0, 11.0, 12.0, 11.0, 11.5, 11.5, 11.0, 10.0)  # sold on day 3, so not on day 5, but on day 6
+    for skip in (True, False):
+        venue = Venue({SPY: make.SPY}, cost_model("none"), half_spread_bps=D(0))
+        panel = spy_panel(tuple((c, c) for c in closes))
+        result = run_backtest((sma(),), panel, venue, limits=limits, skip_quiet=skip)
+        assert [(day, side) for day, side, _ in trades(result)] == [(2, BUY), (4, SELL), (5, BUY), (7, SELL)]
+        assert len(result.denied) == 1
 
 
 def test_a_missing_bar_is_no_price_and_the_last_one_values_the_position() -> None:

@@ -16,7 +16,8 @@ SNAPSHOT = PortfolioSnapshot(
     reference_price=D("100.00"), reference_age_ns=0, reference_spec_ns=make.DAY, average_daily_volume=1e6,
 )  # fmt: skip
 KNOWN = Facts(
-    snapshot=SNAPSHOT, rates=QUIET, known_intent=False, same_terms_age_ns=None, state=TradingState.ACTIVE, state_reason=""
+    snapshot=SNAPSHOT, rates=QUIET, known_intent=False, same_terms_age_ns=None, state=TradingState.ACTIVE,
+    state_reason="",
 )  # fmt: skip
 
 

@@ -34,7 +34,9 @@ Case = tuple[Check, RiskLimit, tuple[Order, Facts], tuple[Order, Facts]]
 # check, limits, (order, facts) at the limit, (order, facts) one unit beyond
 EDGES: dict[str, Case] = {
     "quantity": (checks.max_order_quantity, limits(max_order_quantity=100), (buy(100), KNOWN), (buy(101), KNOWN)),
-    "quantity-short": (checks.max_order_quantity, limits(max_order_quantity=100), (sell(100), KNOWN), (sell(101), KNOWN)),
+    "quantity-short": (
+        checks.max_order_quantity, limits(max_order_quantity=100), (sell(100), KNOWN), (sell(101), KNOWN),
+    ),
     "quantity-adv": (
         checks.max_order_quantity, limits(max_order_adv_ratio=0.01),
         (buy(100), facts(average_daily_volume=10_000.0)), (buy(101), facts(average_daily_volume=10_000.0)),
@@ -103,7 +105,9 @@ EDGES: dict[str, Case] = {
         checks.allow_list, limits(allow_list=(make.SPY.id,)),
         (buy(1), KNOWN), (make.order(instrument=make.QQQ.id), KNOWN),
     ),
-    "rate": (checks.message_rate, limits(messages_per_s=40), (buy(1), rated(messages=39)), (buy(1), rated(messages=40))),
+    "rate": (
+        checks.message_rate, limits(messages_per_s=40), (buy(1), rated(messages=39)), (buy(1), rated(messages=40)),
+    ),
     "rate-instrument": (
         checks.message_rate, limits(messages_per_s_instrument=5),
         (buy(1), rated(instrument=4)), (buy(1), rated(instrument=5)),
@@ -137,7 +141,8 @@ EDGES: dict[str, Case] = {
     "state-active": (checks.trading_state, OFF, (buy(1), KNOWN), (buy(1), facts(TradingState.REDUCING))),
     "state-reducing": (
         checks.trading_state, OFF,
-        (sell(100), facts(TradingState.REDUCING, position=100)), (sell(101), facts(TradingState.REDUCING, position=100)),
+        (sell(100), facts(TradingState.REDUCING, position=100)),
+        (sell(101), facts(TradingState.REDUCING, position=100)),
     ),
     "state-reducing-open-orders-count": (
         checks.trading_state, OFF,

@@ -1,6 +1,7 @@
 """From a name to a strategy; every way to be wrong has its own sentence."""
 
 import re
+from decimal import Decimal
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_a_whole_number_written_as_a_float_is_a_whole_number() -> None:
 
 
 def test_a_live_source_is_the_strategy_on_a_trailing_window() -> None:
-    config = StrategyConfig(id=StrategyId("m"), source="momentum", universe=(make.SPY.id,), capital=make.Decimal(1),
+    config = StrategyConfig(id=StrategyId("m"), source="momentum", universe=(make.SPY.id,), capital=Decimal(1),
                             parameters={"lookback": 7})  # fmt: skip
     manifest, source = trailing_source(config, (make.SPY,))
     assert manifest == Momentum(lookback=7, top=2).manifest

@@ -19,12 +19,8 @@ from robotrader.model import (
     InvariantViolation,
     Order,
     OrderId,
-    RoboTraderError,
 )
 from robotrader.ports import BrokerMessage, BrokerSnapshot
-
-_CASH = (("CashBalance", "USD"), ("TotalCashValue", "USD"))  # the second is rounded to cents
-_NET_LIQUIDATION = (("NetLiquidation", "USD"),)
 
 
 class IbkrBroker:
@@ -86,13 +82,7 @@ class IbkrBroker:
         self._interpreter.know(order, broker_order_id, client_id=self._connection.client_id, seen=seen)
 
     def interpret(self, message: BrokerMessage) -> Sequence[AnyEvent]:
-        """Turn a raw message into events; times of receipt are the message's.
-
-        Raises
-        ------
-        DataError
-            The message cannot be understood; it stays in the journal as it came.
-        """
+        """Turn a raw message into events; times of receipt are the message's."""
         return self._interpreter.events(message, client_id=self._connection.client_id)
 
     async def snapshot(self) -> BrokerSnapshot:
@@ -110,8 +100,7 @@ class IbkrBroker:
             A position is not in whole units, or an account value is no number.
         """
         async with self._one_snapshot:
-            commissions: list[BrokerMessage] = []
-            self._connection.pending.open(Question.COMMISSIONS, lambda parts, _error: commissions.extend(parts))
+            commissions = self._connection.pending.open(Question.COMMISSIONS)
             try:
                 opened = await self._ask(Question.OPEN_ORDERS)
                 completed = await self._ask(Question.COMPLETED_ORDERS)
@@ -122,11 +111,11 @@ class IbkrBroker:
             finally:
                 self._connection.pending.end(Question.COMMISSIONS)
         return BrokerSnapshot(
-            messages=(*opened, *completed, *executions, *commissions),
+            messages=(*opened, *completed, *executions, *await commissions),
             order_refs=frozenset(ref for m in (*opened, *completed, *executions) if (ref := m.fields.get("orderRef"))),
             positions=self._positions(positions),
-            cash=_first(values, _CASH),
-            net_liquidation=_first(values, _NET_LIQUIDATION),
+            cash=_first(values, "CashBalance", "TotalCashValue"),  # the second is rounded to cents
+            net_liquidation=_first(values, "NetLiquidation"),
             next_order_id=next_ids[-1],
         )
 
@@ -140,24 +129,10 @@ class IbkrBroker:
 
     async def _ask_once(self, question: Question) -> list[Any]:
         connection = self._connection
-        answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-
-        def answered(parts: list[Any], error: RoboTraderError | None) -> None:
-            if error is None:
-                answer.set_result(parts)
-            else:
-                answer.set_exception(error)
-
         key, message, stop = translate.ask(question, connection.request_id(), connection.account)
-        connection.pending.open(key, answered)
         try:
-            connection.send(message)
-            return await asyncio.wait_for(answer, self._timeout_s)
-        except TimeoutError:
-            found = f"the gateway did not complete {question} within {self._timeout_s:g} s"
-            raise BrokerUnavailable(found) from None
+            return await connection.ask(key, message, name=question, timeout_s=self._timeout_s)
         finally:
-            connection.pending.forget(key)
             if stop is not None and connection.connected:
                 connection.send(stop)
 
@@ -170,11 +145,9 @@ class IbkrBroker:
         return found
 
 
-def _first(values: dict[tuple[str, str], str], names: tuple[tuple[str, str], ...]) -> Decimal | None:
-    for name in names:
-        if name in values:
-            try:
-                return Decimal(values[name])
-            except InvalidOperation as error:
-                raise DataError(f"account value {name[0]}: expected a number, found {values[name]!r}") from error
-    return None
+def _first(values: dict[tuple[str, str], str], *names: str) -> Decimal | None:
+    found = next((values[name, "USD"] for name in names if (name, "USD") in values), None)
+    try:
+        return None if found is None else Decimal(found)
+    except InvalidOperation as error:
+        raise DataError(f"account value {names[0]}: expected a number, found {found!r}") from error

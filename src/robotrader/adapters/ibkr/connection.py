@@ -8,11 +8,11 @@ from typing import Any
 
 from ib_async.client import Client
 
-from robotrader.adapters.ibkr.pending import PendingRequests
+from robotrader.adapters.ibkr.pending import Key, PendingRequests
 from robotrader.adapters.ibkr.sending import SendQueue
 from robotrader.adapters.ibkr.translate import Send
-from robotrader.adapters.ibkr.wrapper import AnswerCallbacks, LostMessages, OrderCallbacks, SessionCallbacks, Wrapper
-from robotrader.model import NANOS_PER_SECOND, ConfigError, ConnectionLost, RoboTraderError
+from robotrader.adapters.ibkr.wrapper import LostMessages, Session, Wrapper
+from robotrader.model import NANOS_PER_SECOND, BrokerUnavailable, ConfigError, ConnectionLost, RoboTraderError
 from robotrader.ports import Inbox, LinkChanged, TimeAdvanced
 
 _log = logging.getLogger(__name__)
@@ -60,9 +60,15 @@ class IbkrConnection:
         self._lock_step = lock_step
         self._answer_timeout_s = answer_timeout_s or (120.0 if lock_step else 10.0)
         self._heartbeat_s = heartbeat_s
-        self._session = SessionCallbacks(inbox, self.pending, self._on_time, self._on_closed)
-        answers = AnswerCallbacks(self.pending)
-        self._wrapper = Wrapper(OrderCallbacks(inbox, self.pending), answers, self._session, tws_timezone)
+        self._session = Session(inbox, self.pending)
+        self._wrapper = Wrapper(
+            inbox,
+            self.pending,
+            self._session,
+            tws_timezone=tws_timezone,
+            on_time=self._on_time,
+            on_closed=self._on_closed,
+        )
         self._lost = LostMessages(inbox)
         self._queue = SendQueue(shaped=not lock_step)
         self._request_ids = itertools.count(FIRST_REQUEST_ID)
@@ -114,7 +120,10 @@ class IbkrConnection:
             await asyncio.wait({attempt, self._session.gone}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             _check_attempt(attempt, self._session, f"{host}:{port}", timeout_s=timeout_s)
             _check_account(self.account, self._prefix, client.getAccounts())
-            _check_order_id(self.next_order_id)
+            if self.next_order_id >= FIRST_REQUEST_ID:
+                raise ConfigError(
+                    "order ids have grown too high: reset the API order id sequence in the gateway's settings"
+                )
         except (RoboTraderError, asyncio.CancelledError):
             attempt.cancel()
             await asyncio.gather(attempt, return_exceptions=True)
@@ -142,6 +151,25 @@ class IbkrConnection:
     def request_id(self) -> int:
         """Return a new id for a request."""
         return next(self._request_ids)
+
+    async def ask(self, key: Key, message: Send, *, name: str, timeout_s: float) -> list[Any]:
+        """Put a question and return all parts of its answer; errors call it by `name`.
+
+        Raises
+        ------
+        BrokerUnavailable
+            Its End did not come in time: what came until then proves nothing.
+        RoboTraderError
+            The gateway refused it, or the link is gone.
+        """
+        answer = self.pending.open(key)
+        try:
+            self.send(message)
+            return await asyncio.wait_for(answer, timeout_s)
+        except TimeoutError:
+            raise BrokerUnavailable(f"the gateway did not complete {name} within {timeout_s:g} s") from None
+        finally:
+            self.pending.end(key)
 
     def send(self, message: Send, *, places: int | None = None) -> None:
         """Write a message, `places` being the order id if it places one.
@@ -221,7 +249,7 @@ class IbkrConnection:
         return self._queue.clear()
 
 
-def _check_attempt(attempt: "asyncio.Future[None]", session: SessionCallbacks, where: str, *, timeout_s: float) -> None:
+def _check_attempt(attempt: "asyncio.Future[None]", session: Session, where: str, *, timeout_s: float) -> None:
     """Say in plain words why there is no session."""
     if session.gone.done():
         words = session.last_words or "check its trusted addresses and API settings"
@@ -244,11 +272,3 @@ def _check_account(account: str, prefix: str, found: list[str]) -> None:
         raise ConfigError(f"expected account {account}, the gateway reports {', '.join(found)}: check account and port")
     if not account.startswith(prefix):
         raise ConfigError(f"expected an account that begins with {prefix}, found {account}")
-
-
-def _check_order_id(next_order_id: int) -> None:
-    if next_order_id >= FIRST_REQUEST_ID:
-        raise ConfigError(
-            f"the next order id {next_order_id} is not below {FIRST_REQUEST_ID}: reset the API order id sequence in the"
-            " gateway's settings"
-        )

@@ -4,12 +4,34 @@ That is how a daily strategy lives on IBKR: a daily subscription tells of partia
 """
 
 import asyncio
+import logging
+import math
 from collections.abc import Sequence
+from typing import Any
 
+from robotrader.adapters.ibkr import translate
 from robotrader.adapters.ibkr.connection import IbkrConnection
-from robotrader.adapters.ibkr.history import Bars, HistoryRound, HistorySource
-from robotrader.model import NANOS_PER_SECOND, BarsClosed, Instrument, RoboTraderError, SessionTable
+from robotrader.model import (
+    NANOS_PER_SECOND,
+    BadTick,
+    Bar,
+    BarsClosed,
+    BrokerUnavailable,
+    ConnectionLost,
+    DataGap,
+    Instrument,
+    InstrumentId,
+    RoboTraderError,
+    SessionTable,
+)
 from robotrader.ports import Inbox
+
+_log = logging.getLogger(__name__)
+
+_MAX_OPEN = 40  # IBKR allows 50 historical requests under way
+_MAX_DAYS = 365  # longer durations must be asked for in years
+_SESSIONS_A_YEAR = 250
+_IN_SHARES = 175  # server version from which volumes are in shares; before, in lots of 100
 
 
 class IbkrFeed:
@@ -39,61 +61,31 @@ class IbkrFeed:
         grace_s: float = 0.0,
         timeout_s: float = 30.0,
     ) -> None:
-        self._source = HistorySource(connection, tuple(instruments), sessions, timeout_s=timeout_s)
-        self.counts = self._source.counts
         self._connection = connection
         self._inbox = inbox
+        self._instruments = instruments
         self._sessions = sessions
         self._grace_ns = round(grace_s * NANOS_PER_SECOND)
+        self._timeout_s = timeout_s
         self._delivered = None if deliver_after is None else self._index(deliver_after)
         self._now = 0
-        self._round: HistoryRound | None = None
-
-    def _index(self, ts: int) -> int:
-        found = self._sessions.last_closed(ts)
-        return -1 if found is None else found
+        self._round: asyncio.Future[None] | None = None
+        self._listed: set[InstrumentId] = set()
 
     def pending(self) -> bool:
         """Tell whether a cross-section is under way."""
-        return self._round is not None
+        return self._round is not None and self._connection.connected
 
     def on_time(self, ts: int) -> None:
         """Request the sessions that closed since the last delivered one; one `BarsClosed` each reaches the inbox.
 
         A session without any bar gives an empty one, so that whoever waits for it goes on.
         """
-        self._now = max(self._now, ts)
-        last = self._last(self._now)
+        last = self._last(ts)
         if self._delivered is None:
             self._delivered = last
         if last > self._delivered and self._round is None and self._connection.connected:
-            self._round = HistoryRound(self._source, self._delivered + 1, last, self._deliver)
-            self._round.start(self._days_since(self._delivered + 1))
-
-    def _days_since(self, first: int) -> int:
-        """Return how many days reach back from now to that session; one more, as a day that has begun counts too."""
-        return self._index(self._now) - first + 2
-
-    def _deliver(self, bars: Bars, error: RoboTraderError | None) -> None:
-        done, self._round = self._round, None
-        if error is not None or done is None:
-            return  # the link is gone: asked again when it is back
-        self._delivered = done.last
-        for event in self._cross_sections(bars, done.first, done.last):
-            self._inbox.put(event)
-        self.on_time(self._now)  # more may have closed meanwhile
-
-    def _cross_sections(self, bars: Bars, first: int, last: int) -> list[BarsClosed]:
-        """Return one event a session, its bars in the order of the instruments; the runner stamps `ts_init`."""
-        return [
-            BarsClosed(
-                ts_event=close,
-                ts_init=0,
-                bars=tuple(row[i.id] for i in self._source.instruments if i.id in row),
-            )
-            for close in self._sessions.closes[first : last + 1]
-            for row in (bars.get(close, {}),)
-        ]
+            self._round = asyncio.ensure_future(self._deliver(self._delivered, last))
 
     async def warmup(self, until: int, bars: int) -> Sequence[BarsClosed]:
         """Return up to `bars` cross-sections that ended at or before `until`, oldest first, none of them empty.
@@ -116,28 +108,107 @@ class IbkrFeed:
         """
         return await self._history(self._index(after) + 1, self._last(until))
 
+    def _index(self, ts: int) -> int:
+        found = self._sessions.last_closed(ts)
+        return -1 if found is None else found
+
     def _last(self, until: int) -> int:
         """Return the last session that closed by then, and whose bar is final by now."""
         self._now = max(self._now, until)
         return self._index(min(until, self._now - self._grace_ns))
 
+    async def _deliver(self, done: int, last: int) -> None:
+        """Deliver what closed after session `done`, also what closes meanwhile."""
+        try:
+            while last > done:
+                for event in await self._ask_all(done + 1, last, strict=False):
+                    self._inbox.put(event)
+                self._delivered = done = last
+                last = self._last(self._now)
+        except ConnectionLost:
+            pass  # asked again when the link is back
+        finally:
+            self._round = None
+
     async def _history(self, first: int, last: int) -> list[BarsClosed]:
-        bars: Bars = {}
-        if first <= last:
-            bars = await self._ask(first, last)
+        found = await self._ask_all(first, last, strict=True) if first <= last else []
         self._delivered = max(last, first - 1, -1 if self._delivered is None else self._delivered)
-        return self._cross_sections(bars, first, last)
+        return found
 
-    async def _ask(self, first: int, last: int) -> Bars:
-        answer: asyncio.Future[Bars] = asyncio.get_running_loop().create_future()
+    async def _ask_all(self, first: int, last: int, *, strict: bool) -> list[BarsClosed]:
+        """Return one event a session, its bars in the order of the instruments; the runner stamps `ts_init`.
 
-        def done(bars: Bars, error: RoboTraderError | None) -> None:
-            if answer.done():
-                return
-            if error is None:
-                answer.set_result(bars)
-            else:
-                answer.set_exception(error)
+        A refused or late answer leaves its instrument out, aloud; with `strict`, and when the link is lost, it raises.
+        """
+        days = self._index(self._now) - first + 2  # one more: a day that has begun counts too
+        duration = f"{days} D" if days <= _MAX_DAYS else f"{math.ceil(days / _SESSIONS_A_YEAR)} Y"
+        closes, turn = self._sessions.closes[first : last + 1], asyncio.Semaphore(_MAX_OPEN)
 
-        HistoryRound(self._source, first, last, done, strict=True).start(self._days_since(first))
-        return await answer
+        async def one(instrument: Instrument) -> dict[int, Bar]:
+            async with turn:
+                try:
+                    return self._bars(instrument, await self._ask(instrument, duration), closes)
+                except RoboTraderError as error:
+                    if strict or isinstance(error, ConnectionLost):
+                        raise
+                    _log.warning("%s is stale, its bars are left out: %s", instrument.id, error)
+                    return {}
+
+        answers = await asyncio.gather(*map(one, self._instruments))
+        return [
+            BarsClosed(ts_event=close, ts_init=0, bars=tuple(bars[close] for bars in answers if close in bars))
+            for close in closes
+        ]
+
+    async def _ask(self, instrument: Instrument, duration: str) -> list[Any]:
+        number = self._connection.request_id()
+        question = translate.ask_history(number, instrument, duration)
+        try:
+            return await self._connection.ask(
+                number, question, name=f"bars of {instrument.id}", timeout_s=self._timeout_s
+            )
+        except DataGap:  # it is known that there is nothing
+            return []
+        except BrokerUnavailable:
+            if self._connection.connected:
+                self._connection.send(translate.drop_history(number))
+            raise
+
+    def _bars(self, instrument: Instrument, rows: list[Any], closes: Sequence[int]) -> dict[int, Bar]:
+        """Return the sound bars of these sessions, by close; what else was decoded is dropped aloud."""
+        found: dict[int, Bar] = {}
+        first, last = (self._sessions.dates[self._index(close)] for close in (closes[0], closes[-1]))
+        lot = 1 if self._connection.server_version >= _IN_SHARES else 100
+        for compact, *prices, volume in rows:
+            date = f"{compact[:4]}-{compact[4:6]}-{compact[6:]}"
+            if not first <= date <= last:
+                continue  # older than asked for, or of a session that has not closed
+            try:
+                bar = _bar(instrument, date, self._sessions.close_of(date), [*prices, volume * lot])
+            except BadTick as error:
+                _log.warning("bar dropped: %s", error)
+                continue
+            found[bar.ts_event] = bar
+        for close in closes:
+            if close not in found and instrument.id in self._listed:
+                _log.warning("%s has no bar for the session that closed at %d", instrument.id, close)
+            elif close in found:
+                self._listed.add(instrument.id)
+        return found
+
+
+def _bar(instrument: Instrument, date: str, close: int | None, values: list[float]) -> Bar:
+    """Return the bar of a row as it was decoded.
+
+    Raises
+    ------
+    BadTick
+        There was no session on that date, or the numbers are not those of a bar.
+    """
+    if close is None:
+        raise BadTick(f"{instrument.id}: there was no session on {date}")
+    opened, high, low, last, volume = values
+    sound = 0 < low <= min(opened, last) <= max(opened, last) <= high and volume >= 0  # NaN compares false
+    if not sound or math.isinf(high) or math.isinf(volume):
+        raise BadTick(f"{instrument.id} {date}: expected low <= open, close <= high and a volume, found {values}")
+    return Bar(instrument=instrument.id, ts_event=close, open=opened, high=high, low=low, close=last, volume=volume)

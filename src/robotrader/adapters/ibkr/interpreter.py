@@ -110,7 +110,6 @@ class Interpreter:
         except (LookupError, TypeError, ValueError, ArithmeticError) as error:
             raise DataError(f"{message.name} cannot be understood ({error!r})", fields=message.fields) from error
 
-    # ------------------------------------------------------------------------------------------------------ orders
     def _owner(self, fields: Fields) -> Known | None:
         """Return the order that a message is about, and learn its permId."""
         reference, perm_id = fields.get("orderRef"), fields["permId"]
@@ -193,7 +192,6 @@ class Interpreter:
             case _:
                 return (OrderUnresolved(ts_event=ts, ts_init=ts, order_id=order_id, reason=f"{code}: {text}"),)
 
-    # -------------------------------------------------------------------------------------------------- executions
     def _execution(self, fields: Fields, ts: int) -> Events:
         known = self._owner(fields)
         if known is None:

@@ -1,6 +1,6 @@
 """Questions put to the gateway that still wait for their End marker."""
 
-from collections.abc import Callable
+import asyncio
 from enum import StrEnum
 from typing import Any
 
@@ -22,21 +22,18 @@ class Question(StrEnum):
 Key = int | Question
 """A request id, or the question itself where the protocol gives its answer no id."""
 
-Answered = Callable[[list[Any], RoboTraderError | None], None]
-"""Called once with the parts of the answer and None, or with what came so far and the error."""
-
 
 class PendingRequests:
-    """Collect the parts of answers; a part or End that nobody waits for is nobody's."""
+    """Collect the parts of answers; a part or End nobody waits for is nobody's: a late one is never another's."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Key, tuple[list[Any], Answered]] = {}
+        self._waiting: dict[Key, tuple[list[Any], asyncio.Future[list[Any]]]] = {}
 
     def __contains__(self, key: object) -> bool:
         return key in self._waiting
 
-    def open(self, key: Key, answered: Answered) -> None:
-        """Start collecting.
+    def open(self, key: Key) -> "asyncio.Future[list[Any]]":
+        """Start collecting; the result are the parts, once the End has come.
 
         Raises
         ------
@@ -45,26 +42,27 @@ class PendingRequests:
         """
         if key in self._waiting:
             raise InvariantViolation(f"{key} was asked twice at once", key=key)
-        self._waiting[key] = ([], answered)
+        answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(lambda f: f.cancelled() or f.exception())  # one that nobody awaits any more is no news
+        self._waiting[key] = ([], answer)
+        return answer
 
     def add(self, key: Key, part: object) -> bool:
         """Append one part; tell whether somebody waits for it."""
         waiting = self._waiting.get(key)
-        if waiting is None:
-            return False
-        waiting[0].append(part)
-        return True
+        if waiting is not None:
+            waiting[0].append(part)
+        return waiting is not None
 
     def end(self, key: Key, error: RoboTraderError | None = None) -> None:
         """Complete an answer, or end it with an error."""
-        waiting = self._waiting.pop(key, None)
-        if waiting is not None:
-            parts, answered = waiting
-            answered(parts, error)
-
-    def forget(self, key: Key) -> None:
-        """Stop waiting; a late answer is nobody's and can never be taken for another one."""
-        self._waiting.pop(key, None)
+        parts, answer = self._waiting.pop(key, ([], None))
+        if answer is None or answer.done():
+            return
+        if error is None:
+            answer.set_result(parts)
+        else:
+            answer.set_exception(error)
 
     def fail_all(self, error: RoboTraderError) -> None:
         """End every question: the link is gone."""

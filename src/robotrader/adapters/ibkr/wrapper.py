@@ -1,7 +1,6 @@
-"""What ib_async's decoder calls, each callback by name.
+"""What ib_async's decoder calls.
 
-The decoder swallows every exception, also from callbacks: so they only take note, and its error log is heard by
-`LostMessages`. A catch-all `__getattr__` is avoided on purpose: it would fake ib_async's optional hooks.
+It swallows every exception, also from callbacks: they only take note, and its error log is heard by `LostMessages`.
 """
 
 import asyncio
@@ -22,81 +21,16 @@ _log = logging.getLogger(__name__)
 DECODING_LOGGERS = ("ib_async.Decoder", "eventkit.event")
 """Where a message that could not be decoded or handled is logged, and nowhere else noted."""
 
+_HOOKS = frozenset({"tcpDataArrived", "tcpDataProcessed", "priceSizeTick"})
+"""Callbacks that ib_async makes only if they are there."""
 
-class OrderCallbacks:
-    """Messages of orders go to the inbox as they came.
 
-    Open orders, statuses and commissions cannot be told from the answer to a question, so during one they go both
-    ways: nothing is lost, and events are idempotent. Answers that are ours alone go to their question only.
-    """
+class Session:
+    """What concerns the session as a whole, and every error message."""
 
     def __init__(self, inbox: Inbox, pending: PendingRequests) -> None:
         self._inbox = inbox
         self._pending = pending
-
-    def open_order(self, order_id: int, contract: Any, order: Any, state: Any) -> None:
-        fields = translate.open_order(order_id, contract, order, state)
-        self._both(BrokerMessage(name="openOrder", fields=fields), Question.OPEN_ORDERS)
-
-    def order_status(self, *values: object) -> None:
-        fields = dict(zip(translate.ORDER_STATUS, map(translate.plain, values), strict=True))
-        self._both(BrokerMessage(name="orderStatus", fields=fields), Question.OPEN_ORDERS)
-
-    def commission_report(self, report: Any) -> None:
-        fields = translate.commission(report)
-        self._both(BrokerMessage(name="commissionReport", fields=fields), Question.COMMISSIONS)
-
-    def execution(self, request_id: int, contract: Any, execution: Any) -> None:
-        message = BrokerMessage(name="execDetails", fields=translate.execution(contract, execution))
-        if not self._pending.add(request_id, message):  # live ones have id -1; a late answer is news as well
-            self._inbox.put(message)
-
-    def completed_order(self, contract: Any, order: Any, state: Any) -> None:
-        message = BrokerMessage(name="completedOrder", fields=translate.completed_order(contract, order, state))
-        if not self._pending.add(Question.COMPLETED_ORDERS, message):
-            self._inbox.put(message)
-
-    def _both(self, message: BrokerMessage, question: Question) -> None:
-        self._pending.add(question, message)
-        self._inbox.put(message)
-
-
-class AnswerCallbacks:
-    """Answers to questions of ours."""
-
-    def __init__(self, pending: PendingRequests) -> None:
-        self._pending = pending
-
-    def end_of(self, question: Question) -> Callable[[], None]:
-        """Return the callback of an End marker without an id."""
-        return lambda: self._pending.end(question)
-
-    def end(self, request_id: int, *_more: str) -> None:
-        self._pending.end(request_id)
-
-    def position(self, account: str, contract: Any, quantity: float, average_cost: float) -> None:
-        self._pending.add(Question.POSITIONS, translate.position(account, contract, quantity, average_cost))
-
-    def account_value(self, request_id: int, account: str, _model: str, *value: str) -> None:
-        self._pending.add(request_id, (account, *value))
-
-    def history(self, request_id: int, bar: Any) -> None:
-        self._pending.add(request_id, translate.history_row(bar))
-
-
-class SessionCallbacks:
-    """What concerns the session as a whole, and every error message.
-
-    `on_time` takes the broker's time (s), `on_closed` the end of an established session.
-    """
-
-    def __init__(
-        self, inbox: Inbox, pending: PendingRequests, on_time: Callable[[int], None], on_closed: Callable[[], None]
-    ) -> None:
-        self._inbox = inbox
-        self._pending = pending
-        self.current_time = on_time
-        self.connection_closed = on_closed
         self.next_order_id: int | None = None
         self.last_words = ""
         self.link_up = True
@@ -116,75 +50,104 @@ class SessionCallbacks:
             self.gone.set_result(None)
 
     def error(self, request_id: int, code: int, text: str, advanced: str) -> None:
-        kind = classify(code)
+        kind, words = classify(code), f"{code}: {text}"
         if request_id in self._pending:
             if kind not in HARMLESS:
                 self._pending.end(request_id, request_failure(code, text))
         elif request_id > 0:
             fields = {"orderId": request_id, "code": code, "text": text, "advanced": advanced}
             self._inbox.put(BrokerMessage(name="error", fields=fields))
-        else:
-            self._system(kind, f"{code}: {text}")
-
-    def _system(self, kind: ErrorClass, text: str) -> None:
-        if kind in {ErrorClass.LINK_LOST, ErrorClass.LINK_RESTORED}:
+        elif kind in {ErrorClass.LINK_LOST, ErrorClass.LINK_RESTORED}:
             self.link_up = kind is ErrorClass.LINK_RESTORED
-            self._inbox.put(LinkChanged(connected=self.link_up, reason=text))
+            self._inbox.put(LinkChanged(connected=self.link_up, reason=words))
         elif kind is not ErrorClass.NOTICE:
-            self.last_words = text
-            _log.warning("gateway: %s", text)
+            self.last_words = words
+            _log.warning("gateway: %s", words)
 
 
 class Wrapper:
-    """The callbacks under ib_async's names; times without a zone are read in `tws_timezone`."""
+    """The callbacks under ib_async's names; times without a zone are read in `tws_timezone`.
+
+    Messages of orders go to the inbox as they came. Open orders, statuses and commissions cannot be told from the
+    answer to a question, so during one they go both ways: nothing is lost, and events are idempotent.
+
+    `on_time` takes the broker's time (s), `on_closed` the end of an established session.
+    """
 
     def __init__(
-        self, orders: OrderCallbacks, answers: AnswerCallbacks, session: SessionCallbacks, tws_timezone: str
+        self,
+        inbox: Inbox,
+        pending: PendingRequests,
+        session: Session,
+        *,
+        tws_timezone: str,
+        on_time: Callable[[int], None],
+        on_closed: Callable[[], None],
     ) -> None:
-        for name in IGNORED:
-            setattr(self, name, _ignore)
+        self._inbox = inbox
+        self._pending = pending
         self.defaultTimezone = UTC
         self.ib = SimpleNamespace(TimezoneTWS=tws_timezone)
-        self.openOrder = orders.open_order
-        self.orderStatus = orders.order_status
-        self.execDetails = orders.execution
-        self.commissionReport = orders.commission_report
-        self.completedOrder = orders.completed_order
-        self.openOrderEnd = answers.end_of(Question.OPEN_ORDERS)
-        self.completedOrdersEnd = answers.end_of(Question.COMPLETED_ORDERS)
-        self.positionEnd = answers.end_of(Question.POSITIONS)
-        self.execDetailsEnd = answers.end
-        self.accountUpdateMultiEnd = answers.end
-        self.historicalDataEnd = answers.end
-        self.position = answers.position
-        self.accountUpdateMulti = answers.account_value
-        self.historicalData = answers.history
         self.error = session.error
-        self.currentTime = session.current_time
         self.nextValidId = session.next_valid_id
         self.setEventsDone = session.socket_closed
-        self.connectionClosed = session.connection_closed
+        self.currentTime = on_time
+        self.connectionClosed = on_closed
+        self.openOrder = self._open_order
+        self.orderStatus = self._order_status
+        self.execDetails = self._execution
+        self.commissionReport = self._commission
+        self.completedOrder = self._completed_order
+        self.position = self._position
+        self.accountUpdateMulti = self._account_value
+        self.historicalData = self._history
+        self.openOrderEnd = lambda: pending.end(Question.OPEN_ORDERS)
+        self.completedOrdersEnd = lambda: pending.end(Question.COMPLETED_ORDERS)
+        self.positionEnd = lambda: pending.end(Question.POSITIONS)
+        self.execDetailsEnd = self.accountUpdateMultiEnd = self.historicalDataEnd = self._end
 
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        """Ignore what nothing here asks for, but do not fake an optional hook."""
+        if name.startswith("_") or name in _HOOKS:
+            raise AttributeError(name)
+        return lambda *_anything: None
 
-_IGNORED = """
-accountDownloadEnd accountSummary accountSummaryEnd bondContractDetails connectAck contractDetails
-contractDetailsEnd deltaNeutralValidation displayGroupList displayGroupUpdated familyCodes fundamentalData
-headTimestamp histogramData historicalDataUpdate historicalNews historicalNewsEnd historicalSchedule
-historicalTicks historicalTicksBidAsk historicalTicksLast managedAccounts marketDataType marketRule
-mktDepthExchanges newsArticle newsProviders orderBound pnl pnlSingle positionMulti positionMultiEnd priceSizeTick
-realtimeBar receiveFA replaceFAEnd rerouteMktDataReq rerouteMktDepthReq scannerData scannerDataEnd
-scannerParameters securityDefinitionOptionParameter securityDefinitionOptionParameterEnd smartComponents
-softDollarTiers symbolSamples tickByTickAllLast tickByTickBidAsk tickByTickMidPoint tickEFP tickGeneric tickNews
-tickOptionComputation tickReqParams tickSize tickSnapshotEnd tickString updateAccountTime updateAccountValue
-updateMktDepth updateMktDepthL2 updateNewsBulletin updatePortfolio userInfo verifyAndAuthCompleted
-verifyAndAuthMessageAPI verifyCompleted verifyMessageAPI wshEventData wshMetaData
-"""
-IGNORED = tuple(_IGNORED.split())
-"""Callbacks that the decoder may make and that nothing here asks for."""
+    def _open_order(self, order_id: int, contract: Any, order: Any, state: Any) -> None:
+        fields = translate.open_order(order_id, contract, order, state)
+        self._both(BrokerMessage(name="openOrder", fields=fields), Question.OPEN_ORDERS)
 
+    def _order_status(self, *values: object) -> None:
+        fields = dict(zip(translate.ORDER_STATUS, map(translate.plain, values), strict=True))
+        self._both(BrokerMessage(name="orderStatus", fields=fields), Question.OPEN_ORDERS)
 
-def _ignore(*_anything: object) -> None:
-    """Take no note."""
+    def _commission(self, report: Any) -> None:
+        self._both(BrokerMessage(name="commissionReport", fields=translate.commission(report)), Question.COMMISSIONS)
+
+    def _both(self, message: BrokerMessage, question: Question) -> None:
+        self._pending.add(question, message)
+        self._inbox.put(message)
+
+    def _execution(self, request_id: int, contract: Any, execution: Any) -> None:
+        message = BrokerMessage(name="execDetails", fields=translate.execution(contract, execution))
+        if not self._pending.add(request_id, message):  # live ones have id -1; a late answer is news as well
+            self._inbox.put(message)
+
+    def _completed_order(self, contract: Any, order: Any, state: Any) -> None:
+        message = BrokerMessage(name="completedOrder", fields=translate.completed_order(contract, order, state))
+        if not self._pending.add(Question.COMPLETED_ORDERS, message):
+            self._inbox.put(message)
+
+    def _end(self, request_id: int, *_more: str) -> None:
+        self._pending.end(request_id)
+
+    def _position(self, account: str, contract: Any, quantity: float, average_cost: float) -> None:
+        self._pending.add(Question.POSITIONS, translate.position(account, contract, quantity, average_cost))
+
+    def _account_value(self, request_id: int, account: str, _model: str, *value: str) -> None:
+        self._pending.add(request_id, (account, *value))
+
+    def _history(self, request_id: int, bar: Any) -> None:
+        self._pending.add(request_id, translate.history_row(bar))
 
 
 class LostMessages(logging.Handler):

@@ -19,8 +19,6 @@ from robotrader.data.panel import Panel, Times
 from robotrader.data.quality import Quarantined, Rule
 from robotrader.model import DataError
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
-
 _NAMES = {"ticker": "symbol", "date": "timestamp", "datetime": "timestamp", "time": "timestamp"}
 _WANTED = ("symbol", "timestamp", *VALUES)
 _NUMBERS = tuple(f"={name}" for name in VALUES)  # the values as numbers, beside the cells as they were
@@ -30,16 +28,11 @@ _NUMBERS = tuple(f"={name}" for name in VALUES)  # the values as numbers, beside
 class Table:
     """One file's bars and what could not be read as bars.
 
-    Attributes
-    ----------
-    dates : bool
-        Times are dates of sessions: `start` is their midnight UTC.
-    ended : bool
-        The file says when each bar ended; else `end` repeats `start`.
-    symbols : tuple of str
-        Every symbol of the file, if one was asked for; else empty.
+    `dates`: times are dates of sessions, `start` is their midnight UTC. `ended`: the file says when each bar ended,
+    else `end` repeats `start`. `symbols`: every symbol of the file, if one was asked for.
     """
 
+    source: str
     frame: BarFrame
     rejected: list[Quarantined]
     dates: bool
@@ -166,7 +159,7 @@ def _to_table(raw: pl.DataFrame, source: str, symbols: tuple[str, ...] = ()) -> 
     bad = cast.filter(unusable)
     good = cast if bad.is_empty() else cast.filter(~unusable)
     return Table(
-        frame=_to_frame(good), rejected=[_reject(row, source) for row in bad.iter_rows(named=True)],
+        source=source, frame=_to_frame(good), rejected=[_reject(row, source) for row in bad.iter_rows(named=True)],
         dates=dates, ended="end" in raw.columns, symbols=symbols,
     )  # fmt: skip
 

@@ -1,22 +1,22 @@
 """The invariants of what a journal says (`docs/invariants`), recomputed from its events.
 
-Each check is a function from `Facts` to a result that says how much it looked at; none of them trusts a
-projection, each compares one with what the chain or another projection says.
+Each check yields one finding a case, None where it held; none of them trusts a projection, each compares one
+with what the chain or another projection says.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
-from functools import cached_property
 from itertools import pairwise
 from typing import Any, Protocol
 
 from msgspec import Struct
 from sqlalchemy import select
 
-from robotrader.adapters.sql.projections import Execution, average_price
+from robotrader.adapters.sql.projections import average_price
+from robotrader.adapters.sql.reader import Look
 from robotrader.adapters.sql.schema import metadata
-from robotrader.adapters.sql.session import Look
 from robotrader.execution.lifecycle import transition
 from robotrader.model import (
     AccountReported,
@@ -50,7 +50,9 @@ _CENT = Decimal("0.01")
 _SHOWN = 3
 
 Row = dict[str, Any]
-Step = tuple[OrderState, int, bool]
+Record = AnyEvent | AnyCommand
+Findings = Iterator[str | None]
+Step = tuple[str, int, bool]
 """State, filled, unresolved: what a row of `order_states` says."""
 
 
@@ -83,43 +85,22 @@ Replay = Callable[[Sequence[JournalRow]], Replayed]
 
 
 class Facts:
-    """The decoded chain and the projections, from one snapshot."""
+    """The decoded chain and the projections, from one snapshot.
+
+    `executions` are the fills as they count: of each execution the highest revision.
+    """
 
     def __init__(self, rows: Sequence[JournalRow], look: Look) -> None:
         self.rows = rows
-        self._tables = {name: look.all(select(metadata.tables[name])) for name in _TABLES}
-
-    def table(self, name: str) -> list[Row]:
-        """Return all rows of one projection, in the order in which they were written."""
-        return self._tables[name]
-
-    @cached_property
-    def records(self) -> list[tuple[int, AnyEvent | AnyCommand]]:
-        """Return seq and record of all events and commands; what cannot be decoded is a broken chain's business."""
-        decoders: dict[str, Callable[[str], AnyEvent | AnyCommand]] = {
-            "event": decode_event, "command": decode_command
-        }  # fmt: skip
-        found: list[tuple[int, AnyEvent | AnyCommand]] = []
-        for row in self.rows:
-            if row.kind in decoders:
-                try:
-                    found.append((row.seq, decoders[row.kind](row.payload)))
-                except DataError:
-                    continue
-        return found
-
-    @cached_property
-    def executions(self) -> list[Row]:
-        """Return the fills as they count: of each execution the highest revision."""
-        latest: dict[str, Row] = {}
-        for fill in sorted(self.table("fills"), key=lambda row: row["revision"]):
-            latest[fill["exec_id"]] = fill
-        return sorted(latest.values(), key=lambda row: row["seq"])
-
-    @cached_property
-    def steps(self) -> dict[OrderId, list[Step]]:
-        """Return the life of every order, computed from the events by the one state machine."""
-        return {order_id: list(life) for order_id, life in _lives(self.records).items()}
+        self.tables = {name: look.all(select(metadata.tables[name])) for name in _TABLES}
+        self.records: list[tuple[int, Record]] = []
+        for row in rows:
+            with suppress(DataError):  # what cannot be decoded is a broken chain's business
+                if row.kind != "raw":
+                    decode = decode_event if row.kind == "event" else decode_command
+                    self.records.append((row.seq, decode(row.payload)))
+        fills = sorted(self.tables["fills"], key=lambda row: row["revision"])
+        self.executions = sorted({fill["exec_id"]: fill for fill in fills}.values(), key=lambda row: row["seq"])
 
 
 def check(facts: Facts, replay: Replay | None) -> dict[str, InvariantResult]:
@@ -136,7 +117,6 @@ def check(facts: Facts, replay: Replay | None) -> dict[str, InvariantResult]:
 
 
 def _judge(findings: Iterable[str | None]) -> InvariantResult:
-    """Count the cases (one finding each, None where it held) and keep the first failures."""
     all_findings = list(findings)
     failures = [finding for finding in all_findings if finding is not None]
     return InvariantResult(ok=not failures, checked=len(all_findings), detail="; ".join(failures[:_SHOWN]))
@@ -150,21 +130,26 @@ def _signed(fill: Row) -> int:
     return Side(fill["side"]).sign * int(fill["quantity"])
 
 
-def _positions(facts: Facts) -> Iterator[str | None]:
+def _positions(facts: Facts) -> Findings:
     """I1: a position is the sum of the signed fills."""
     expected: defaultdict[tuple[str, str], int] = defaultdict(int)
     for fill in facts.executions:
         expected[fill["strategy"], fill["instrument"]] += _signed(fill)
-    found = {(row["strategy"], row["instrument"]): row["quantity"] for row in facts.table("positions")}
-    for key in sorted({*expected, *found}):
-        yield _expect(f"position of {key[0]} in {key[1]}", found.get(key, 0), expected[key])
+    yield from _held(facts, expected)
 
 
-def _cash(facts: Facts) -> Iterator[str | None]:
+def _held(facts: Facts, expected: Mapping[Any, int]) -> Findings:
+    """Compare the positions shown with signed units by strategy and instrument."""
+    shown = {(row["strategy"], row["instrument"]): row["quantity"] for row in facts.tables["positions"]}
+    for key in sorted({*expected, *shown}):
+        yield _expect(f"position of {key[0]} in {key[1]}", shown.get(key, 0), expected.get(key, 0))
+
+
+def _cash(facts: Facts) -> Findings:
     """I2: cash = capital - sum(signed quantity x price x multiplier) - commissions, at every mark."""
     moves = sorted(_cash_moves(facts), key=lambda move: move[0])
     cash, done = Decimal(0), 0
-    for mark in facts.table("account"):
+    for mark in facts.tables["account"]:
         while done < len(moves) and moves[done][0] <= mark["seq"]:
             cash += moves[done][1]
             done += 1
@@ -183,98 +168,90 @@ def _cash_moves(facts: Facts) -> Iterator[tuple[int, Decimal]]:
             for strategy in record.strategies:
                 yield seq, strategy.capital - capital.get(strategy.id, Decimal(0))
                 capital[strategy.id] = strategy.capital
-    booked = {fill["exec_id"]: fill["seq"] for fill in facts.executions}
     for fill in facts.executions:
         yield fill["seq"], -_signed(fill) * Decimal(fill["price"]) * multipliers.get(fill["instrument"], Decimal(1))
-    costs = {row["exec_id"]: row for row in sorted(facts.table("commissions"), key=lambda row: row["revision"])}
-    for exec_id, cost in costs.items():
+    booked = {fill["exec_id"]: fill["seq"] for fill in facts.executions}
+    costs = sorted(facts.tables["commissions"], key=lambda row: row["revision"])
+    for exec_id, cost in {cost["exec_id"]: cost for cost in costs}.items():
         if exec_id in booked:  # others are not ours: somebody traded by hand
             yield max(cost["seq"], booked[exec_id]), -Decimal(cost["amount"])
 
 
-def _once_only(facts: Facts) -> Iterator[str | None]:
+def _once_only(facts: Facts) -> Findings:
     """I5: order ids and executions are unique, broker order ids rise."""
     sent = [record for _, record in facts.records if isinstance(record, OrderSending)]
     yield from _unique("order", [r.order.id for _, r in facts.records if isinstance(r, Submit)])
     yield from _unique("order sent", [event.order_id for event in sent])
-    yield from _unique("execution", [(row["exec_id"], row["revision"]) for row in facts.table("fills")])
+    yield from _unique("execution", [(row["exec_id"], row["revision"]) for row in facts.tables["fills"]])
     journaled = [r.fill for _, r in facts.records if isinstance(r, OrderFilled)]
     yield from _unique("journaled execution", [(fill.exec_id, fill.revision) for fill in journaled])
     for before, event in pairwise(sent):
         rises = event.broker_order_id > before.broker_order_id
         yield None if rises else f"broker order id {event.broker_order_id} follows {before.broker_order_id}"
-    for row in facts.table("conflicts"):
+    for row in facts.tables["conflicts"]:
         if row["type"] == OrderFilled.__name__:
             yield f"execution {row['source_id']} came with two contents"
 
 
-def _unique(what: str, keys: Sequence[object]) -> Iterator[str | None]:
+def _unique(what: str, keys: Sequence[object]) -> Findings:
     seen: set[object] = set()
     for key in keys:
         yield f"{what} {key} is there twice" if key in seen else None
         seen.add(key)
 
 
-def _quantities(facts: Facts) -> Iterator[str | None]:
+def _quantities(facts: Facts) -> Findings:
     """I6: 0 <= filled <= quantity, filled = sum of the fills, average price = their mean."""
-    fills: defaultdict[str, list[Execution]] = defaultdict(list)
+    fills: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
     for row in facts.executions:
-        fills[row["order_id"]].append(Execution(row["exec_id"], row["revision"], row["quantity"], row["price"]))
-    for order in facts.table("orders"):
-        order_id, own = order["order_id"], fills[order["order_id"]]
+        fills[row["order_id"]].append((row["quantity"], row["price"]))
+    for order in facts.tables["orders"]:
+        what, own = f"order {order['order_id']}", fills[order["order_id"]]
         if not 0 <= order["filled"] <= order["quantity"]:
-            yield f"order {order_id}: filled {order['filled']} of {order['quantity']}"
+            yield f"{what}: filled {order['filled']} of {order['quantity']}"
             continue
         mean = None if order["average_price"] is None else Decimal(order["average_price"])
-        yield _expect(f"order {order_id}: filled", order["filled"], sum(fill.quantity for fill in own)) or _expect(
-            f"order {order_id}: average price", mean, average_price(own)
-        )
+        amiss = _expect(f"{what}: filled", order["filled"], sum(quantity for quantity, _ in own))
+        yield amiss or _expect(f"{what}: average price", mean, average_price(own))
 
 
-def _transitions(facts: Facts) -> Iterator[str | None]:
+def _transitions(facts: Facts) -> Findings:
     """I7: every recorded step is one that the state machine takes on these events, and the last one is its last."""
-    found: defaultdict[OrderId, list[Step]] = defaultdict(list)
-    for row in facts.table("order_states"):
-        found[row["order_id"]].append((OrderState(row["state"]), row["filled"], bool(row["unresolved"])))
-    now = {row["order_id"]: (row["state"], row["filled"], bool(row["unresolved"])) for row in facts.table("orders")}
-    for order_id in sorted({*found, *facts.steps, *now}):
-        steps, life = found[order_id], facts.steps.get(order_id, [])
+    found: defaultdict[str, list[Step]] = defaultdict(list)
+    for row in facts.tables["order_states"]:
+        found[row["order_id"]].append(_step(row))
+    now = {row["order_id"]: _step(row) for row in facts.tables["orders"]}
+    lives = _lives(facts)
+    for order_id in sorted({*found, *lives, *now}):
+        steps, life = found[order_id], lives.get(order_id, [])
         for step in steps[:-1]:
             life = life[life.index(step) + 1 :] if step in life else []
-            yield None if life else f"order {order_id}: {_shown(step)} leads nowhere that its events lead"
+            yield None if life else f"order {order_id}: {step} leads nowhere that its events lead"
         last = life[-1] if life else None
-        yield (
-            _expect(f"order {order_id}: last recorded step", _shown(steps[-1] if steps else None), _shown(last))
-            or _expect(f"order {order_id}: state shown", _shown(now.get(order_id)), _shown(last))
-        )  # fmt: skip
+        amiss = _expect(f"order {order_id}: last recorded step", steps[-1] if steps else None, last)
+        yield amiss or _expect(f"order {order_id}: state shown", now.get(order_id), last)
 
 
-def _shown(step: tuple[str, int, bool] | None) -> str:
-    if step is None:
-        return "none"
-    state, filled, unresolved = step
-    return f"{state} ({filled} filled{', unresolved' if unresolved else ''})"
+def _step(row: Row) -> Step:
+    return row["state"], row["filled"], bool(row["unresolved"])
 
 
-def _lives(records: Sequence[tuple[int, AnyEvent | AnyCommand]]) -> dict[OrderId, list[Step]]:
+def _lives(facts: Facts) -> Mapping[str, list[Step]]:
     """Run every order through `execution.lifecycle`; what the core refused changed nothing, then as now."""
     orders: dict[OrderId, WorkingOrder] = {}
-    lives: defaultdict[OrderId, list[Step]] = defaultdict(list)
+    lives: defaultdict[str, list[Step]] = defaultdict(list)
     booked: set[str] = set()
-    for _, record in records:
+    for _, record in facts.records:
         after = _after(record, orders, booked)
         if after is not None:
-            order_id = after.order.id
-            orders[order_id] = after
-            step = (after.state, after.filled, after.unresolved)
-            if not lives[order_id] or lives[order_id][-1] != step:
-                lives[order_id].append(step)
+            orders[after.order.id] = after
+            life, step = lives[after.order.id], (after.state.value, after.filled, after.unresolved)
+            if life[-1:] != [step]:
+                life.append(step)
     return lives
 
 
-def _after(
-    record: AnyEvent | AnyCommand, orders: Mapping[OrderId, WorkingOrder], booked: set[str]
-) -> WorkingOrder | None:
+def _after(record: Record, orders: Mapping[OrderId, WorkingOrder], booked: set[str]) -> WorkingOrder | None:
     """Return the order that a record concerns as it is then; None if it concerns none or is refused."""
     if isinstance(record, Submit):
         return WorkingOrder(order=record.order, state=OrderState.AUTHORIZED)
@@ -287,13 +264,12 @@ def _after(
     if isinstance(record, OrderFilled):
         working = None if record.fill.exec_id in booked else working
         booked.add(record.fill.exec_id)
-    try:
+    with suppress(InvariantViolation):
         return None if working is None else transition(working, record).working
-    except InvariantViolation:
-        return None
+    return None
 
 
-def _replayed(facts: Facts, replay: Replay | None) -> Iterator[str | None]:
+def _replayed(facts: Facts, replay: Replay | None) -> Findings:
     """I10: today's code decides the same, and the projections show what it then holds."""
     if replay is None:
         return
@@ -302,22 +278,18 @@ def _replayed(facts: Facts, replay: Replay | None) -> Iterator[str | None]:
     except RoboTraderError as error:
         yield f"the journal cannot be replayed: {error}"
         return
-    commands = sum(row.kind == "command" for row in facts.rows)
     if result.identical:
-        yield from [None] * commands
+        yield from (None for row in facts.rows if row.kind == "command")
     else:
         yield result.first_difference or "today's code decides otherwise"
-    shown = {row["order_id"]: (row["state"], row["filled"]) for row in facts.table("orders")}
-    for order_id in sorted({*shown, *result.orders}):
-        working = result.orders.get(order_id)
-        expected = None if working is None else (working.state.value, working.filled)
-        yield _expect(f"order {order_id}", shown.get(order_id), expected)
-    held = {(row["strategy"], row["instrument"]): row["quantity"] for row in facts.table("positions")}
-    for key in sorted({*held, *result.positions}):
-        yield _expect(f"position of {key[0]} in {key[1]}", held.get(key, 0), result.positions.get(key, 0))
+    shown = {row["order_id"]: (row["state"], row["filled"]) for row in facts.tables["orders"]}
+    expected = {order_id: (working.state.value, working.filled) for order_id, working in result.orders.items()}
+    for order_id in sorted({*shown, *expected}):
+        yield _expect(f"order {order_id}", shown.get(order_id), expected.get(order_id))
+    yield from _held(facts, result.positions)
 
 
-def _broker(facts: Facts) -> Iterator[str | None]:
+def _broker(facts: Facts) -> Findings:
     """I13: at every comparison the broker held what we held, or the break was named and trading is not ACTIVE."""
     ours: defaultdict[str, int] = defaultdict(int)
     theirs: dict[str, int] = {}
@@ -332,9 +304,8 @@ def _broker(facts: Facts) -> Iterator[str | None]:
         elif isinstance(record, Recovered):
             breaks = record.breaks
             same = {i: q for i, q in ours.items() if q} == {i: q for i, q in theirs.items() if q}
-            yield (
-                None if same or breaks else f"seq {seq}: broker holds {theirs}, we {dict(ours)}, and no break is named"
-            )
+            named = same or breaks
+            yield None if named else f"seq {seq}: broker holds {theirs}, we {dict(ours)}, and no break is named"
         elif isinstance(record, SetTradingState) and record.strategy is None and record.instrument is None:
             state = record.state
         if not isinstance(record, PositionReported | AccountReported):

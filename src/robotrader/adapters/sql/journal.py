@@ -39,24 +39,17 @@ _NOT_CONTENT = ("ts_event", "ts_init", "warmup")
 
 
 class _Head(NamedTuple):
-    """The end of the chain."""
-
     seq: int
     row_hash: str
 
 
 class _Run(NamedTuple):
-    """Whose rows these are."""
-
     run_id: str
     epoch: int
 
 
 class SqlTransaction:
-    """One batch. Rows wait in memory and go out in bulk at `flush`; events with a key go at once.
-
-    Implements `ports.Transaction`.
-    """
+    """Implements `ports.Transaction`: rows wait in memory and go out in bulk, events with a key go at once."""
 
     def __init__(self, connection: Connection, run: _Run, head: _Head) -> None:
         self.head = head
@@ -66,12 +59,10 @@ class SqlTransaction:
         self._orders: dict[OrderId, tuple[WorkingOrder, int, int]] = {}
 
     def raw(self, message: BrokerMessage) -> None:
-        """Append a broker message as it came."""
-        row = self._seal("raw", message.name, _RAW.encode(message), ts_event=message.ts_init, ts_init=message.ts_init)
-        self._append(row)
+        payload = _RAW.encode(message)
+        self._append(self._seal("raw", message.name, payload, ts_event=message.ts_init, ts_init=message.ts_init))
 
     def event(self, event: AnyEvent) -> int | None:
-        """Append an event and return its seq; None if it is known (other content is kept as a conflict)."""
         row = self._seal("event", type(event).__name__, encode(event), ts_event=event.ts_event,
                          ts_init=event.ts_init, source_id=event.source_id)  # fmt: skip
         if row["source_id"] is None:
@@ -81,31 +72,26 @@ class SqlTransaction:
         else:
             self._known(event, row)
             return None
-        self._project(event)
+        self._project(projections.rows_of_event(event, self.head.seq))
         return self.head.seq
 
     def command(self, command: AnyCommand, cause: int) -> None:
-        """Append a command that event `cause` led to, and update the projections.
-
-        An order may be submitted once only: its id is the row's key, a second one fails the batch.
-        """
+        # an order may be submitted once only: its id is the row's key, a second one fails the batch
         key = command.order.id if isinstance(command, Submit) else None
         row = self._seal("command", type(command).__name__, encode(command), ts_event=command.ts_event,
                          ts_init=command.ts_event, source_id=key, cause=cause)  # fmt: skip
         self._append(row)
-        self._project(command)
+        self._project(projections.rows_of_command(command, self.head.seq))
 
     def project_order(self, working: WorkingOrder, ts: int) -> None:
-        """Show this order as the core has it now; its history gets a row when something changed."""
         self._orders[working.order.id] = (working, self.head.seq, ts)
         self._rows["order_states"].append(projections.order_state_row(working, seq=self.head.seq, ts=ts))
 
     def project_position(self, position: Position, ts: int) -> None:
-        """Show one strategy's position as the core has it now."""
         if position.strategy is None:
             raise InvariantViolation(f"position in {position.instrument} has no owner strategy",
                                      instrument=position.instrument)  # fmt: skip
-        self._rows["positions"].append(projections.position_row(position, seq=self.head.seq, ts=ts))
+        self._rows["positions"].append(projections.row_of(position, seq=self.head.seq, ts=ts))
 
     def flush(self) -> None:
         """Write what waits; the fills go before the orders, whose average price they give."""
@@ -123,7 +109,7 @@ class SqlTransaction:
         average = None
         if working.filled:
             found = self._connection.exec_driver_sql(SQL["executions"], {"order_id": working.order.id})
-            average = projections.average_price(projections.Execution(*row) for row in found)
+            average = projections.average_price((quantity, price) for quantity, price in found)
         return projections.order_row(working, average, seq=seq, ts=ts)
 
     def _seal(
@@ -143,8 +129,8 @@ class SqlTransaction:
         self._rows["journal"].append(row)
         self.head = _Head(row["seq"], row["row_hash"])
 
-    def _project(self, record: AnyEvent | AnyCommand) -> None:
-        for name, row in projections.rows_of(record, self.head.seq):
+    def _project(self, rows: projections.Rows) -> None:
+        for name, row in rows:
             self._rows[name].append(row)
 
     def _known(self, event: AnyEvent, row: Row) -> None:
@@ -175,7 +161,10 @@ class SqlJournal:
     Raises
     ------
     ConfigError
-        The database does not have the schema of this version.
+        At once, where the database does not have the schema of this version.
+    InvariantViolation
+        From any method: another process took the journal or wrote to it, the chain is broken, or the
+        database did not take a batch; nothing of that batch is kept.
     """
 
     def __init__(self, database: Database) -> None:
@@ -185,17 +174,9 @@ class SqlJournal:
         self._head = _Head(0, GENESIS)
         self._run: _Run | None = None
         self._read_to: int | None = None
-        self._nothing_open_at: int | None = None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Open one write transaction; leaving it without an error commits durably, else nothing is kept.
-
-        Raises
-        ------
-        InvariantViolation
-            Another process took the journal or wrote to it, or the database did not take the batch.
-        """
         with self._write() as connection:
             transaction = SqlTransaction(connection, self._check_writer(connection), self._head)
             yield transaction
@@ -203,13 +184,6 @@ class SqlJournal:
         self._head = transaction.head
 
     async def rows(self, after: int = 0) -> Sequence[JournalRow]:
-        """Return the chain's rows with seq > `after`, in order.
-
-        Raises
-        ------
-        InvariantViolation
-            The chain is broken: rows were changed, lost or reordered.
-        """
         with self._read() as connection:
             found = connection.exec_driver_sql(SQL["chain"], {"after": after}).mappings().all()
         broken = first_break(found, seq=after, last=found[0]["prev_hash"] if found and after else GENESIS)
@@ -219,13 +193,6 @@ class SqlJournal:
         return [journal_row(row) for row in found]
 
     async def begin_run(self, run_id: str, code_version: str) -> int:
-        """Take the journal for a new run and return its epoch; whoever had it can write no more.
-
-        Raises
-        ------
-        InvariantViolation
-            Another trader wrote after `rows` was read here: what was replayed is not what happened.
-        """
         with self._write() as connection:
             head = _head(connection)[1]
             if self._read_to not in {None, head.seq}:
@@ -237,25 +204,18 @@ class SqlJournal:
         return epoch
 
     async def end_run(self, run_id: str, reason: str) -> None:
-        """Note the orderly end of a run, and where the chain then ended."""
         with self._write() as connection:
             self._check_writer(connection)
             parameters = {"run_id": run_id, "reason": reason, "seq": self._head.seq, "hash": self._head.row_hash}
             connection.exec_driver_sql(SQL["end_run"], parameters)
 
     async def current_epoch(self) -> int:
-        """Return the highest epoch, 0 before the first run."""
         with self._read() as connection:
             return _head(connection)[0]
 
     async def open_requests(self) -> Sequence[RequestReceived]:
-        """Return operators' requests not yet copied into the chain, oldest first (times 0)."""
-        database_version = self._foreign_commits()
-        if database_version is not None and database_version == self._nothing_open_at:
-            return ()  # asked for in every batch: nobody else has committed since, so there is nothing new
         with self._read() as connection:
             found = connection.exec_driver_sql(SQL["open_requests"]).mappings().all()
-        self._nothing_open_at = None if found else database_version
         times = {"ts_event": 0, "ts_init": 0, "kind": "RequestReceived"}
         return [msgspec.convert({**times, **row}, RequestReceived) for row in found]
 
@@ -284,13 +244,6 @@ class SqlJournal:
         else:
             with self._database.read.begin() as connection:
                 yield connection
-
-    def _foreign_commits(self) -> int | None:
-        """Return a number that changes when another connection commits; None in memory, where all share one."""
-        if self._database.path is None:
-            return None
-        driver = self._connection.connection.driver_connection
-        return None if driver is None else int(driver.execute("PRAGMA data_version").fetchone()[0])
 
     def _check_writer(self, connection: Connection) -> _Run:
         """Refuse to go on where another process took over: it may hold orders that we do not know."""

@@ -1,13 +1,13 @@
 """Which record feeds which projection: pure functions from a record to rows.
 
 A row is the record's own fields under their own names, and what the table adds; a statement takes the
-fields it has columns for. Orders and positions are shown with the core's own values (`order_row`,
-`position_row`), so that nothing but the core ever decides an order's state.
+fields it has columns for. Orders and positions are shown with the core's own values, so that nothing but the
+core ever decides an order's state.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from msgspec import Struct, structs
@@ -24,7 +24,6 @@ from robotrader.model import (
     Hold,
     OrderFilled,
     PortfolioMarked,
-    Position,
     PositionReported,
     RunEnded,
     RunStarted,
@@ -42,31 +41,70 @@ Rows = Iterator[tuple[str, Row]]
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
-def rows_of(record: AnyEvent | AnyCommand, seq: int) -> Rows:
-    """Yield the projection rows of one journal row."""
-    project = _PROJECTIONS.get(type(record))
-    return iter(()) if project is None else project(record, seq)
+def rows_of_event(event: AnyEvent, seq: int) -> Rows:
+    """Yield the projection rows of one event."""
+    match event:
+        case BarsClosed():
+            yield from (("bars", bar_row(bar, event, seq=seq, version=1)) for bar in event.bars)
+        case OrderFilled():
+            yield "fills", row_of(event.fill, seq=seq, ts_init=event.ts_init)
+        case CommissionReported():
+            yield "commissions", row_of(event.commission, seq=seq, ts=event.ts_init)
+        case PositionReported():
+            none = dict.fromkeys(("cash", "net_liquidation", "currency"))
+            yield "broker_reports", row_of(event, seq=seq, ts=event.ts_init, **none)
+        case AccountReported():
+            none = {"account": event.account.id, "instrument": None, "quantity": None}
+            yield "broker_reports", row_of(event.account, seq=seq, ts=event.ts_init, **none)
+        case RunStarted():
+            yield "run_started", {"run": event.run_id, "ts": event.ts_init}
+        case RunEnded():
+            yield "run_ended", {"run": event.run_id, "ts": event.ts_init}
+        case _:
+            pass
+
+
+def rows_of_command(command: AnyCommand, seq: int) -> Rows:
+    """Yield the projection rows of one command."""
+    match command:
+        case Submit(order=order, verdict=verdict):
+            yield from _decision(command.decision, seq, outcome="submit", order_id=order.id, checks=verdict.checks,
+                                 limits=verdict.limits, reserved=command.reserved)  # fmt: skip
+        case Deny(order=order, verdict=verdict):
+            yield from _decision(command.decision, seq, outcome="deny", reason=", ".join(verdict.reasons),
+                                 order_id=order.id, checks=verdict.checks, limits=verdict.limits)  # fmt: skip
+            yield "denials", row_of(order, seq=seq, order_id=order.id, limits=verdict.limits,
+                                    reasons=_json(verdict.reasons), checks=_json(verdict.checks))  # fmt: skip
+        case Hold():
+            yield from _decision(command.decision, seq, outcome="hold", reason=command.reason)
+        case PortfolioMarked():
+            yield "account", row_of(command, seq=seq, ts=command.ts_event)
+            yield from (("books", row_of(book, seq=seq, ts=command.ts_event)) for book in command.books)
+        case SetTradingState():
+            yield "trading_states", row_of(command, seq=seq, ts=command.ts_event)
+        case _:
+            pass
+
+
+def row_of(record: Struct, **added: object) -> Row:
+    """Return a record's fields, decimals as text, and what the table adds."""
+    return {**{name: _plain(value) for name, value in structs.asdict(record).items()}, **added}
 
 
 def bar_row(bar: Bar, event: BarsClosed, *, seq: int, version: int) -> Row:
     """Return a bar's row; `version` counts restatements from 1."""
-    return _row(bar, seq=seq, ts_init=event.ts_init, warmup=event.warmup, version=version)
+    return row_of(bar, seq=seq, ts_init=event.ts_init, warmup=event.warmup, version=version)
 
 
 def order_row(working: WorkingOrder, average_price: Decimal | None, *, seq: int, ts: int) -> Row:
     """Return an order's row; `average_price` is the mean of its fills."""
-    order, shown = _row(working.order), order_state_row(working, seq=seq, ts=ts)
+    order, shown = row_of(working.order), order_state_row(working, seq=seq, ts=ts)
     return {**order, **shown, "average_price": _plain(average_price), "perm_ids": _json(working.perm_ids)}
 
 
 def order_state_row(working: WorkingOrder, *, seq: int, ts: int) -> Row:
     """Return one step in the life of an order."""
-    return _row(working, seq=seq, ts=ts, order_id=working.order.id)
-
-
-def position_row(position: Position, *, seq: int, ts: int) -> Row:
-    """Return a position's row."""
-    return _row(position, seq=seq, ts=ts)
+    return row_of(working, seq=seq, ts=ts, order_id=working.order.id)
 
 
 def journal_row(row: Mapping[Any, Any]) -> JournalRow:
@@ -75,27 +113,11 @@ def journal_row(row: Mapping[Any, Any]) -> JournalRow:
     return JournalRow(ts=row["ts_init"], **{name: row[name] for name in names})
 
 
-class Execution(NamedTuple):
-    """What an average price needs of a fill; `price` is decimal text."""
-
-    exec_id: str
-    revision: int
-    quantity: int
-    price: str
-
-
-def average_price(executions: Iterable[Execution]) -> Decimal | None:
-    """Return the mean price of one order's fills, None without any; a higher revision replaces a lower one."""
-    latest: dict[str, Execution] = {}
-    for one in sorted(executions, key=lambda e: e.revision):
-        latest[one.exec_id] = one
-    quantity = sum(e.quantity for e in latest.values())
-    notional = sum((e.quantity * Decimal(e.price) for e in latest.values()), Decimal(0))
-    return money(notional / quantity) if quantity else None
-
-
-def _row(record: Struct, **added: object) -> Row:
-    return {**{name: _plain(value) for name, value in structs.asdict(record).items()}, **added}
+def average_price(executions: Iterable[tuple[int, str]]) -> Decimal | None:
+    """Return the mean price of executions, each a quantity and a price as text; None without any."""
+    parts = [(quantity, Decimal(price)) for quantity, price in executions]
+    total = sum(quantity for quantity, _ in parts)
+    return money(sum((quantity * price for quantity, price in parts), Decimal(0)) / total) if total else None
 
 
 def _plain(value: object) -> object:
@@ -107,87 +129,12 @@ def _json(value: object) -> str:
     return _ENCODER.encode(value).decode()
 
 
-def _bars(event: BarsClosed, seq: int) -> Rows:
-    for bar in event.bars:
-        yield "bars", bar_row(bar, event, seq=seq, version=1)
-
-
-def _fill(event: OrderFilled, seq: int) -> Rows:
-    yield "fills", _row(event.fill, seq=seq, ts_init=event.ts_init)
-
-
-def _commission(event: CommissionReported, seq: int) -> Rows:
-    yield "commissions", _row(event.commission, seq=seq, ts=event.ts_init)
-
-
 def _decision(decision: Decision, seq: int, *, outcome: str, reason: str = "", order_id: str | None = None,
               **detail: object) -> Rows:  # fmt: skip
-    signal = _row(decision.signal, seq=seq)
+    signal = row_of(decision.signal, seq=seq)
     yield "signals", signal
     yield "decisions", {
         **signal, "outcome": outcome, "reason": reason, "order_id": order_id, "target": decision.target.quantity,
         "position": decision.position, "working": decision.working,
         "detail": _json({"decision": decision, **detail}),
     }  # fmt: skip
-
-
-def _submit(command: Submit, seq: int) -> Rows:
-    verdict = command.verdict
-    yield from _decision(command.decision, seq, outcome="submit", order_id=command.order.id,
-                         checks=verdict.checks, limits=verdict.limits, reserved=command.reserved)  # fmt: skip
-
-
-def _deny(command: Deny, seq: int) -> Rows:
-    order, verdict = command.order, command.verdict
-    yield from _decision(command.decision, seq, outcome="deny", reason=", ".join(verdict.reasons),
-                         order_id=order.id, checks=verdict.checks, limits=verdict.limits)  # fmt: skip
-    yield "denials", _row(order, seq=seq, order_id=order.id, limits=verdict.limits, reasons=_json(verdict.reasons),
-                          checks=_json(verdict.checks))  # fmt: skip
-
-
-def _hold(command: Hold, seq: int) -> Rows:
-    yield from _decision(command.decision, seq, outcome="hold", reason=command.reason)
-
-
-def _marked(command: PortfolioMarked, seq: int) -> Rows:
-    yield "account", _row(command, seq=seq, ts=command.ts_event)
-    for book in command.books:
-        yield "books", _row(book, seq=seq, ts=command.ts_event)
-
-
-def _trading_state(command: SetTradingState, seq: int) -> Rows:
-    yield "trading_states", _row(command, seq=seq, ts=command.ts_event)
-
-
-def _position_report(event: PositionReported, seq: int) -> Rows:
-    yield "broker_reports", _row(event, seq=seq, ts=event.ts_init, cash=None, net_liquidation=None, currency=None)
-
-
-def _account_report(event: AccountReported, seq: int) -> Rows:
-    account = event.account
-    yield "broker_reports", _row(account, seq=seq, ts=event.ts_init, account=account.id, instrument=None,
-                                 quantity=None)  # fmt: skip
-
-
-def _run_started(event: RunStarted, _: int) -> Rows:
-    yield "run_started", {"run": event.run_id, "ts": event.ts_init}
-
-
-def _run_ended(event: RunEnded, _: int) -> Rows:
-    yield "run_ended", {"run": event.run_id, "ts": event.ts_init}
-
-
-_PROJECTIONS: Mapping[type, Callable[[Any, int], Rows]] = {
-    BarsClosed: _bars,
-    OrderFilled: _fill,
-    CommissionReported: _commission,
-    PositionReported: _position_report,
-    AccountReported: _account_report,
-    RunStarted: _run_started,
-    RunEnded: _run_ended,
-    Submit: _submit,
-    Deny: _deny,
-    Hold: _hold,
-    SetTradingState: _trading_state,
-    PortfolioMarked: _marked,
-}

@@ -6,8 +6,7 @@ carries the `seq` of the journal row it came from (the last one before it, where
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Double, Index, MetaData, Table, Text, text
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import REAL, Column, Connection, Index, Integer, MetaData, Table, Text, text
 from sqlalchemy.types import TypeEngine
 
 HEAD = "0001"
@@ -15,35 +14,27 @@ HEAD = "0001"
 
 metadata = MetaData()
 
-# STRICT tables know INTEGER and REAL only; PostgreSQL's INTEGER and REAL are too small.
-_TYPES: dict[str, TypeEngine[Any]] = {
-    "int": BigInteger().with_variant(sqlite.INTEGER(), "sqlite"),
-    "real": Double().with_variant(sqlite.REAL(), "sqlite"),
-    "text": Text(),
-}
+# STRICT tables know these types only; money is decimal text
+_TYPES: dict[str, TypeEngine[Any]] = {"int": Integer(), "real": REAL(), "text": Text()}
 
 
-def columns(definition: str) -> list[Column[Any]]:
-    """Read `name type, name type, ...`; types int, real, text, with `?` if NULL is allowed; `key` is an int key."""
-    found: list[Column[Any]] = []
+def _table(name: str, definition: str, *, unique: str = "", index: tuple[str, ...] = ()) -> Table:
+    """Make a table of `name type, name type, ...`: int, real, text, with `?` if NULL is allowed; `key` is an int key.
+
+    `unique` names the fields that tell rows apart, `index` those of each further index.
+    """
+    columns: list[Column[Any]] = []
     for part in definition.split(","):
-        name, kind = part.split()
+        field, kind = part.split()
         key = kind == "key"
         type_ = _TYPES["int" if key else kind.rstrip("?")]
-        found.append(Column(name, type_, primary_key=key, nullable=kind.endswith("?"), autoincrement=key))
-    return found
-
-
-def _table(
-    name: str, definition: str, *, unique: str = "", index: tuple[str, ...] = (), where: str | None = None
-) -> Table:
-    table = Table(name, metadata, *columns(definition), sqlite_strict=True)
-    condition = None if where is None else text(where)
+        columns.append(Column(field, type_, primary_key=key, nullable=kind.endswith("?"), autoincrement=key))
+    table = Table(name, metadata, *columns, sqlite_strict=True)
     if unique:
-        fields = (table.c[field] for field in unique.split())
-        Index(f"uq_{name}", *fields, unique=True, sqlite_where=condition, postgresql_where=condition)
-    for fields_indexed in index:
-        Index(f"ix_{name}_{fields_indexed.split()[0]}", *(table.c[field] for field in fields_indexed.split()))
+        where = text("source_id IS NOT NULL") if name == "journal" else None
+        Index(f"uq_{name}", *(table.c[field] for field in unique.split()), unique=True, sqlite_where=where)
+    for fields in map(str.split, index):
+        Index(f"ix_{name}_{fields[0]}", *(table.c[field] for field in fields))
     return table
 
 
@@ -52,7 +43,6 @@ journal = _table(
     "seq key, run_id text, epoch int, kind text, type text, source_id text?, cause int?, ts_event int, ts_init int,"
     "payload text, payload_hash text, prev_hash text, row_hash text",
     unique="type source_id",
-    where="source_id IS NOT NULL",
 )
 conflicts = _table(
     "conflicts",

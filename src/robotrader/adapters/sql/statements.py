@@ -64,7 +64,8 @@ SQL: dict[str, str] = {
                                           WHERE type = 'RequestReceived' AND source_id = r.id)
                         ORDER BY number""",
     "known": "SELECT seq, payload, payload_hash FROM journal WHERE type = :type AND source_id = :source_id",
-    "executions": "SELECT exec_id, revision, quantity, price FROM fills WHERE order_id = :order_id",
+    "executions": """SELECT quantity, price FROM fills AS f WHERE order_id = :order_id
+                     AND revision = (SELECT max(revision) FROM fills WHERE exec_id = f.exec_id)""",
     "bar": """SELECT version, open, high, low, close, volume FROM bars
               WHERE instrument = :instrument AND spec = :spec AND ts_event = :ts_event
               ORDER BY version DESC LIMIT 1""",

@@ -13,8 +13,8 @@ from robotrader.adapters.sql.engine import Database
 from robotrader.adapters.sql.invariants import Facts, InvariantResult, Replay
 from robotrader.adapters.sql.migrate import schema_version
 from robotrader.adapters.sql.projections import journal_row
+from robotrader.adapters.sql.reader import Look, ReadSession
 from robotrader.adapters.sql.schema import expected_triggers, journal, metadata, runs
-from robotrader.adapters.sql.session import Look, ReadSession
 from robotrader.model import ConfigError
 
 
@@ -62,7 +62,7 @@ def verify(database: Database, *, replay: Replay | None = None) -> VerifyReport:
     broken = file or triggers or chain or not all(result.ok for result in results.values())
     return VerifyReport(
         ok=not broken, events=len(rows), file_ok=not file, file=file, chain_ok=not chain, chain=chain,
-        triggers_ok=not triggers, triggers=triggers, conflicts=len(facts.table("conflicts")), invariants=results,
+        triggers_ok=not triggers, triggers=triggers, conflicts=len(facts.tables["conflicts"]), invariants=results,
     )  # fmt: skip
 
 

@@ -6,10 +6,15 @@ from decimal import Decimal
 from robotrader.model import Instrument, InstrumentId, money
 from robotrader.simulation.venue import VenueFill
 
+MARGIN = Decimal("0.5")
+"""Initial margin of a US margin account, as a share of gross position value."""
+
 _ZERO = Decimal(0)
 _CENT = Decimal("0.01")
 _BUYING_POWER = 4
 """Intraday leverage of a US margin account."""
+
+Prices = Mapping[InstrumentId, float]
 
 
 class Holding:
@@ -64,33 +69,27 @@ class Account:
             return holding.cost
         return holding.quantity * Decimal(repr(price)) * self._instruments[instrument].multiplier
 
-    def gross(self, prices: Mapping[InstrumentId, float]) -> Decimal:
+    def gross(self, prices: Prices) -> Decimal:
         """Return the sum of the holdings' absolute values."""
         return sum((abs(self.value(iid, prices.get(iid))) for iid in self.holdings), _ZERO)
 
-    def equity(self, prices: Mapping[InstrumentId, float]) -> Decimal:
+    def equity(self, prices: Prices) -> Decimal:
         """Return cash and holdings at these prices."""
         return sum((self.value(iid, prices.get(iid)) for iid in self.holdings), self.cash)
 
-    def values(self, prices: Mapping[InstrumentId, float], margin: Decimal) -> dict[str, str]:
-        """Return the account values by IBKR's keys; `margin` is the initial margin's share of gross value."""
+    def values(self, prices: Prices) -> dict[str, str]:
+        """Return the account values by IBKR's keys."""
         gross, equity = self.gross(prices), self.equity(prices)
-        required = gross * margin
-        unrealized = equity - self.cash - sum((h.cost for h in self.holdings.values()), _ZERO)
+        required = gross * MARGIN
+        cost = sum((h.cost for h in self.holdings.values()), _ZERO)
         amounts = {
-            "AvailableFunds": equity - required,
-            "BuyingPower": max((equity - required) * _BUYING_POWER, _ZERO),
-            "EquityWithLoanValue": equity,
-            "ExcessLiquidity": equity - required,
-            "GrossPositionValue": gross,
-            "InitMarginReq": required,
-            "MaintMarginReq": required,
-            "NetLiquidation": equity,
+            "AvailableFunds": equity - required, "BuyingPower": max((equity - required) * _BUYING_POWER, _ZERO),
+            "EquityWithLoanValue": equity, "ExcessLiquidity": equity - required, "GrossPositionValue": gross,
+            "InitMarginReq": required, "MaintMarginReq": required, "NetLiquidation": equity,
             "RealizedPnL": sum((h.realized for h in self.holdings.values()), _ZERO),
-            "StockMarketValue": equity - self.cash,
-            "TotalCashValue": self.cash,
-            "UnrealizedPnL": unrealized,
-        }
-        exact = format(self.cash, "f")
+            "StockMarketValue": equity - self.cash, "TotalCashValue": self.cash,
+            "UnrealizedPnL": equity - self.cash - cost,
+        }  # fmt: skip
+        exact = {"CashBalance": format(self.cash, "f")}
         named = {"AccountCode": self.name, "AccountReady": "true", "AccountType": "INDIVIDUAL"}
-        return named | {"CashBalance": exact} | {k: format(v.quantize(_CENT), "f") for k, v in amounts.items()}
+        return named | exact | {k: format(v.quantize(_CENT), "f") for k, v in amounts.items()}

@@ -1,12 +1,12 @@
 """The broker's side of the account: orders, ids, executions. Synchronous and deterministic."""
 
 from decimal import Decimal
+from typing import NamedTuple
 
 from msgspec import Struct, structs
 
-from robotrader.model import Instrument, OrderType
-from robotrader.simulation.gateway import screening
-from robotrader.simulation.gateway.account import Account
+from robotrader.model import Instrument, OrderType, Side, TimeInForce
+from robotrader.simulation.gateway.account import MARGIN, Account
 from robotrader.simulation.gateway.contracts import Contracts
 from robotrader.simulation.gateway.market import Market
 from robotrader.simulation.gateway.record import Execution, Placement
@@ -14,6 +14,8 @@ from robotrader.simulation.gateway.requests import PlaceOrder, Refused
 from robotrader.simulation.venue import Venue, VenueFill, VenueOrder
 
 _FIRST_PERM_ID = 1_000_000_000
+_VALIDATION = "Error validating request: cause - "
+_TIF = {"": TimeInForce.DAY} | {t.value: t for t in TimeInForce}
 PRE_SUBMITTED, SUBMITTED, FILLED, CANCELLED = "PreSubmitted", "Submitted", "Filled", "Cancelled"
 
 
@@ -44,32 +46,8 @@ class Ticket(Struct, frozen=True, kw_only=True):
         return round(self.paid / self.filled, 8) if self.filled else Decimal(0)
 
 
-class Opened(Struct, frozen=True):
-    """Report: an openOrder message."""
-
-    ticket: Ticket
-
-
-class Status(Struct, frozen=True):
-    """Report: an orderStatus message."""
-
-    ticket: Ticket
-
-
-class Executed(Struct, frozen=True):
-    """Report: an execDetails message."""
-
-    execution: Execution
-
-
-class Charged(Struct, frozen=True):
-    """Report: a commission message."""
-
-    execution: Execution
-
-
 class Notice(Struct, frozen=True):
-    """Report: an error message about an order."""
+    """An error message about an order."""
 
     client_id: int
     order_id: int
@@ -77,26 +55,33 @@ class Notice(Struct, frozen=True):
     text: str
 
 
-Report = Opened | Status | Executed | Charged | Notice
+class Report(NamedTuple):
+    """What the owner of an order must be told: a message's name and what it is about."""
+
+    name: str
+    of: Ticket | Execution | Notice
+
+
+def status(ticket: Ticket) -> Report:
+    """Report an orderStatus message."""
+    return Report("orderStatus", ticket)
+
+
+def opened(ticket: Ticket) -> list[Report]:
+    """Report an openOrder message with the status that always follows it."""
+    return [Report("openOrder", ticket), status(ticket)]
 
 
 class Book:
-    """Orders of all clients; every method returns what to tell whom, in order.
+    """Orders of all clients; every method returns what to tell whom, in order."""
 
-    Parameters
-    ----------
-    margin_ratio : Decimal or None
-        Initial margin as a share of gross position value; None accepts any size.
-    """
-
-    def __init__(self, market: Market, venue: Venue, account: Account, *, margin_ratio: Decimal | None) -> None:
+    def __init__(self, market: Market, venue: Venue, account: Account) -> None:
         self.market = market
         self.account = account
-        self.contracts = Contracts(tuple(market.instruments.values()))
+        self.contracts = Contracts(market.instruments.values())
         self.executions: list[Execution] = []
         self.completed: list[Ticket] = []
         self._venue = venue
-        self._margin_ratio = margin_ratio
         self._tickets: dict[str, Ticket] = {}
         self._open: dict[str, Ticket] = {}
         self._next_ids: dict[int, int] = {}
@@ -116,24 +101,17 @@ class Book:
 
     def place(self, client_id: int, order: PlaceOrder) -> tuple[Placement, list[Report]]:
         """Take a new order, or new terms of an open one."""
-        key = f"{client_id}/{order.req_id}"
-        known = self._tickets.get(key)
-        instrument, code, reports = None, 0, list[Report]()
+        key = f"{client_id}/{order.order_id}"
+        known, code = self._tickets.get(key), 0
         try:
-            self._check_id(client_id, order.req_id, known)
-            found = self.contracts.find(order.contract)
-            instrument = found[0].id if len(found) == 1 else None
-            terms = self._terms(order, key, found)
+            self._check_id(client_id, order.order_id, known)
+            terms = _terms(order, key, self.contracts.one(order.contract), self.account.name)
+            self._check_margin(terms)
             reports = self._modify(known, terms) if known else self._accept(client_id, order, terms)
         except Refused as refused:
             code = refused.code
-            reports = [Notice(client_id, order.req_id, code, refused.text)]
-        ticket = self._tickets.get(key)
-        perm_id = ticket.perm_id if ticket else 0
-        placement = Placement(
-            client_id=client_id, order=order, instrument=instrument, perm_id=perm_id, modify=bool(known), code=code
-        )
-        return placement, reports
+            reports = [Report("error", Notice(client_id, order.order_id, code, refused.text))]
+        return Placement(client_id=client_id, order=order, modify=bool(known), code=code), reports
 
     def cancel(self, client_id: int, order_id: int | None) -> list[Report]:
         """Cancel one order of this client; None cancels every open order of the account, whoever placed it."""
@@ -141,16 +119,18 @@ class Book:
             return [report for t in self.open_orders() for report in self.cancel(t.client_id, t.order_id)]
         ticket = self._tickets.get(f"{client_id}/{order_id}")
         if ticket is None:
-            return [Notice(client_id, order_id, 10147, f"OrderId {order_id} that needs to be cancelled is not found.")]
-        if ticket.status == FILLED:
-            text = "Cancel attempted when order is not in a cancellable state."
-            return [Notice(client_id, order_id, 161, f"{text} Order permId = {ticket.perm_id}")]
-        if not ticket.open:
-            text = f"OrderId {order_id} that needs to be cancelled cannot be cancelled, state: {ticket.status}."
-            return [Notice(client_id, order_id, 10148, text)]
+            code, text = 10147, f"OrderId {order_id} that needs to be cancelled is not found."
+        elif ticket.status == FILLED:
+            code, text = 161, f"Cancel attempted when order is not in a cancellable state. permId = {ticket.perm_id}"
+        elif not ticket.open:
+            code, text = 10148, f"OrderId {order_id} cannot be cancelled, state: {ticket.status}."
+        else:
+            code, text = 202, "Order Canceled - reason:"
+        notice = Report("error", Notice(client_id, order_id, code, text))
+        if ticket is None or not ticket.open:
+            return [notice]
         self._venue.cancel(ticket.terms.key)
-        ended = self._end(ticket, CANCELLED, "Cancelled by Trader", self.market.now)
-        return [Status(ended), Notice(client_id, order_id, 202, "Order Canceled - reason:")]
+        return [status(self._end(ticket, CANCELLED, "Cancelled by Trader", self.market.now)), notice]
 
     def advance(self, until: int) -> list[Report]:
         """Let the market trade until that time: fills and expiries on the way."""
@@ -161,7 +141,7 @@ class Book:
                     reports += self._filled(fill)
             if segment.ends_session:
                 for key in self._venue.end_session(segment.ts):
-                    reports.append(Status(self._end(self._open[key], CANCELLED, "Cancelled by System", segment.ts)))
+                    reports.append(status(self._end(self._open[key], CANCELLED, "Cancelled by System", segment.ts)))
         return reports
 
     def _check_id(self, client_id: int, order_id: int, known: Ticket | None) -> None:
@@ -172,38 +152,41 @@ class Book:
         if known is None:
             self._next_ids[client_id] = order_id + 1
 
-    def _terms(self, order: PlaceOrder, key: str, found: tuple[Instrument, ...]) -> VenueOrder:
-        instrument = screening.contract(found)
-        if order.account not in {"", self.account.name}:
-            raise Refused(321, f"Error validating request: cause - Invalid account code {order.account!r}")
-        terms = screening.terms(order, key, instrument)
-        screening.margin(terms, self.account, self.market.last, self._margin_ratio)
-        return terms
+    def _check_margin(self, order: VenueOrder) -> None:
+        """Refuse what adds to a position and needs more initial margin than there is equity."""
+        prices, account = self.market.last, self.account
+        price = prices.get(order.instrument)
+        if price is None:
+            return
+        holding = account.holdings.get(order.instrument)
+        held = holding.quantity if holding else 0
+        more = (abs(held + order.side.sign * order.quantity) - abs(held)) * Decimal(repr(price))
+        required, equity = (account.gross(prices) + more) * MARGIN, account.equity(prices)
+        if more > 0 and required > equity:
+            text = f"Order rejected - reason:Insufficient funds: initial margin {required:.2f}, equity {equity:.2f}"
+            raise Refused(201, text)
 
     def _accept(self, client_id: int, order: PlaceOrder, terms: VenueOrder) -> list[Report]:
         ticket = Ticket(
-            client_id=client_id, order_id=order.req_id, perm_id=_FIRST_PERM_ID + len(self._tickets), terms=terms,
+            client_id=client_id, order_id=order.order_id, perm_id=_FIRST_PERM_ID + len(self._tickets), terms=terms,
             order_ref=order.order_ref, outside_rth=order.outside_rth,
         )  # fmt: skip
-        reports: list[Report] = [Opened(ticket), Status(ticket)]
+        reports = opened(ticket)
         if terms.type is OrderType.LIMIT:  # a limit rests at the exchange; others wait for the open or their trigger
             ticket = structs.replace(ticket, status=SUBMITTED)
-            reports += [Opened(ticket), Status(ticket)]
-        self._tickets[terms.key] = self._open[terms.key] = ticket
-        return reports + self._to_venue(terms)
+            reports += opened(ticket)
+        return reports + self._to_venue(ticket)
 
     def _modify(self, known: Ticket, terms: VenueOrder) -> list[Report]:
         if (terms.instrument, terms.side) != (known.terms.instrument, known.terms.side):
             raise Refused(105, "Order being modified does not match original order")
-        if terms.quantity <= known.filled:
-            raise Refused(201, f"Order rejected - reason:{known.filled} of the order are filled already")
-        status = SUBMITTED if terms.type is OrderType.LIMIT else PRE_SUBMITTED
-        ticket = structs.replace(known, terms=terms, status=status)
-        self._tickets[terms.key] = self._open[terms.key] = ticket
-        return [Opened(ticket), Status(ticket), *self._to_venue(terms)]
+        state = SUBMITTED if terms.type is OrderType.LIMIT else PRE_SUBMITTED
+        ticket = structs.replace(known, terms=terms, status=state)
+        return opened(ticket) + self._to_venue(ticket)
 
-    def _to_venue(self, terms: VenueOrder) -> list[Report]:
-        return [report for fill in self._venue.place(terms) for report in self._filled(fill)]
+    def _to_venue(self, ticket: Ticket) -> list[Report]:
+        self._tickets[ticket.terms.key] = self._open[ticket.terms.key] = ticket
+        return [report for fill in self._venue.place(ticket.terms) for report in self._filled(fill)]
 
     def _filled(self, fill: VenueFill) -> list[Report]:
         realized = self.account.apply(fill)
@@ -222,11 +205,41 @@ class Book:
             cumulative=ticket.filled, average=ticket.average,
         )  # fmt: skip
         self.executions.append(execution)
-        return [Executed(execution), Opened(ticket), Status(ticket), Charged(execution)]
+        return [Report("execDetails", execution), *opened(ticket), Report("commissionReport", execution)]
 
-    def _end(self, ticket: Ticket, status: str, ended_as: str, at: int) -> Ticket:
-        ended = structs.replace(ticket, status=status, ended_at=at, ended_as=ended_as)
+    def _end(self, ticket: Ticket, state: str, ended_as: str, at: int) -> Ticket:
+        ended = structs.replace(ticket, status=state, ended_at=at, ended_as=ended_as)
         del self._open[ticket.terms.key]
         self._tickets[ticket.terms.key] = ended
         self.completed.append(ended)
         return ended
+
+
+def _terms(order: PlaceOrder, key: str, instrument: Instrument, account: str) -> VenueOrder:
+    """Return the order for the venue, or refuse what is missing, wrong or not simulated."""
+    if order.account not in {"", account}:
+        raise Refused(321, f"{_VALIDATION}Invalid account code {order.account!r}")
+    if order.unsupported:
+        raise Refused(321, f"{_VALIDATION}this simulator does not support {order.unsupported}")
+    if order.action not in set(Side) or order.order_type not in set(OrderType):
+        raise Refused(321, f"{_VALIDATION}Invalid order action or type: {order.action} {order.order_type}")
+    if order.tif not in _TIF:
+        raise Refused(111, f"The time-in-force {order.tif} and the order type {order.order_type} are incompatible.")
+    if order.quantity is None or order.quantity <= 0:
+        raise Refused(434, "The order size cannot be zero.")
+    if order.quantity % instrument.lot:
+        raise Refused(10243, "Fractional-sized order cannot be placed via API. Please use desktop version.")
+    kind = OrderType(order.order_type)
+    return VenueOrder(
+        key=key, instrument=instrument.id, side=Side(order.action), quantity=int(order.quantity), type=kind,
+        limit_price=_price(order.limit, instrument) if kind is OrderType.LIMIT else None,
+        stop_price=_price(order.aux, instrument) if kind is OrderType.STOP else None, tif=_TIF[order.tif],
+    )  # fmt: skip
+
+
+def _price(price: Decimal | None, instrument: Instrument) -> Decimal:
+    if price is None:
+        raise Refused(321, f"{_VALIDATION}the order needs its price")
+    if not instrument.on_grid(price):
+        raise Refused(110, "The price does not conform to the minimum price variation for this contract.")
+    return instrument.price(price)

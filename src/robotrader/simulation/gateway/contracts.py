@@ -1,61 +1,65 @@
 """Instruments as IBKR contracts: ids, look-up, and the fields that messages show of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from zlib import crc32
 
 from robotrader.model import Instrument, InstrumentId, Venue
-from robotrader.simulation.gateway.requests import ContractQuery
+from robotrader.simulation.gateway.requests import ContractQuery, Refused
 
+NO_SECURITY = "No security definition has been found for the request"
+_AMBIGUOUS = "The contract description specified is ambiguous; give conId or primaryExchange"
 _NO_EXCHANGE = frozenset({"", "SMART"})
-_CACHE = 10_000
 
 
 class Contracts:
-    """The contracts that this gateway knows."""
+    """The contracts that this gateway knows; `fields` are their values by the names of the message layouts."""
 
-    def __init__(self, instruments: Sequence[Instrument]) -> None:
-        self._instruments = tuple(instruments)
-        self._con_ids: dict[InstrumentId, int] = {}
-        for instrument in self._instruments:
+    def __init__(self, instruments: Iterable[Instrument]) -> None:
+        self._by_symbol: dict[str, list[Instrument]] = {}
+        self._by_con_id: dict[int, list[Instrument]] = {}
+        self.fields: dict[InstrumentId, dict[str, object]] = {}
+        for instrument in instruments:
             # From the name, so that an id does not depend on what else there is.
             con_id = 10_000_000 + crc32(instrument.id.encode()) % 900_000_000
-            while con_id in self._con_ids.values():
-                con_id += 1
-            self._con_ids[instrument.id] = con_id
-        self._found: dict[ContractQuery, tuple[Instrument, ...]] = {}
-        self.fields: Mapping[InstrumentId, dict[str, object]] = {i.id: self._fields(i) for i in self._instruments}
+            self._by_symbol.setdefault(instrument.symbol, []).append(instrument)
+            self._by_con_id.setdefault(con_id, []).append(instrument)
+            self.fields[instrument.id] = _fields(instrument, con_id)
 
-    def find(self, query: ContractQuery) -> tuple[Instrument, ...]:
+    def find(self, query: ContractQuery) -> list[Instrument]:
         """Return the instruments that fit the query."""
-        found = self._found.get(query)
-        if found is None:
-            found = tuple(i for i in self._instruments if self._fits(i, query))
-            if len(self._found) < _CACHE:
-                self._found[query] = found
-        return found
-
-    def _fits(self, instrument: Instrument, query: ContractQuery) -> bool:
         if query.con_id:
-            return query.con_id == self._con_ids[instrument.id]
-        exchanges = _NO_EXCHANGE | {instrument.venue}
-        return (
-            query.sec_type == instrument.asset_class
-            and (query.symbol or query.local_symbol) == instrument.symbol
-            and query.currency in {"", instrument.currency}
-            and query.exchange in exchanges
-            and query.primary_exchange in exchanges
-        )
+            return self._by_con_id.get(query.con_id, [])
+        return [i for i in self._by_symbol.get(query.symbol, []) if _fits(i, query)]
 
-    def _fields(self, instrument: Instrument) -> dict[str, object]:
-        symbol, venue = instrument.symbol, instrument.venue
-        return {
-            "conId": self._con_ids[instrument.id],
-            "symbol": symbol,
-            "secType": instrument.asset_class,
-            "multiplier": "" if instrument.multiplier == 1 else instrument.multiplier,
-            "primaryExchange": "" if venue is Venue.SMART else venue,
-            "currency": instrument.currency,
-            "tradingClass": "NMS" if venue is Venue.NASDAQ else symbol,
-            "minTick": instrument.tick,
-            "lot": instrument.lot,
-        }
+    def one(self, query: ContractQuery) -> Instrument:
+        """Return the only instrument that fits the query.
+
+        Raises
+        ------
+        Refused
+            200: there is none, or more than one.
+        """
+        found = self.find(query)
+        if len(found) != 1:
+            raise Refused(200, _AMBIGUOUS if found else NO_SECURITY)
+        return found[0]
+
+
+def _fits(instrument: Instrument, query: ContractQuery) -> bool:
+    exchanges = _NO_EXCHANGE | {instrument.venue}
+    return (
+        query.sec_type == instrument.asset_class
+        and query.currency in {"", instrument.currency}
+        and query.exchange in exchanges
+        and query.primary_exchange in exchanges
+    )
+
+
+def _fields(instrument: Instrument, con_id: int) -> dict[str, object]:
+    symbol, venue = instrument.symbol, instrument.venue
+    return {
+        "conId": con_id, "symbol": symbol, "secType": instrument.asset_class,
+        "multiplier": "" if instrument.multiplier == 1 else instrument.multiplier,
+        "primaryExchange": "" if venue is Venue.SMART else venue, "currency": instrument.currency,
+        "tradingClass": "NMS" if venue is Venue.NASDAQ else symbol, "minTick": instrument.tick, "lot": instrument.lot,
+    }  # fmt: skip

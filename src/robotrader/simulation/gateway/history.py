@@ -2,14 +2,13 @@
 
 import re
 from bisect import bisect_left
-from calendar import monthrange
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from robotrader.model import NANOS_PER_SECOND, BarSpec, InstrumentId
+from robotrader.model import NANOS_PER_SECOND, InstrumentId
 from robotrader.simulation.gateway.market import Market
-from robotrader.simulation.gateway.requests import History, Refused
-from robotrader.simulation.gateway.wire import ZONE, day, local, nanos, stamp
+from robotrader.simulation.gateway.requests import Refused, Request
+from robotrader.simulation.gateway.wire import ZONE, local, nanos, stamp
 
 _DAY_SECONDS = 86_400
 BAR_SIZES = {
@@ -17,7 +16,7 @@ BAR_SIZES = {
     "5 mins": 300, "10 mins": 600, "15 mins": 900, "20 mins": 1_200, "30 mins": 1_800, "1 hour": 3_600,
     "1 day": _DAY_SECONDS,
 }  # fmt: skip
-PRICES = frozenset({"TRADES", "ADJUSTED_LAST", "MIDPOINT", "BID", "ASK"})
+_UNITS = {"S": 1, "W": 7 * _DAY_SECONDS, "M": 30 * _DAY_SECONDS, "Y": 365 * _DAY_SECONDS}
 _DURATION = re.compile(r"(\d{1,5}) ([SDWMY])")
 _END = re.compile(r"(\d{8})(-| {1,2})(\d\d:\d\d:\d\d)(?: (\S+))?")
 
@@ -25,7 +24,7 @@ Row = tuple[float, ...]
 """(opened, ts, open, high, low, close, volume); times in ns UTC."""
 
 
-def rows(market: Market, instrument: InstrumentId, request: History) -> list[Row]:
+def rows(market: Market, instrument: InstrumentId, request: Request) -> list[Row]:
     """Return the bars that a request asks for, oldest first; the last may still be forming.
 
     Raises
@@ -33,13 +32,13 @@ def rows(market: Market, instrument: InstrumentId, request: History) -> list[Row
     Refused
         Duration, bar size, kind of data or end time are not valid.
     """
-    size = BAR_SIZES.get(request.bar_size)
+    size = BAR_SIZES.get(request.values["barSize"])
     if size is None:
-        raise Refused(321, f"Invalid bar size {request.bar_size!r}. One of: {', '.join(BAR_SIZES)}")
-    if request.what not in PRICES:
-        raise Refused(321, f"Invalid data type {request.what!r}. One of: {', '.join(sorted(PRICES))}")
-    end = min(parse_end(request.end, market.now), market.now)
-    opened_from, ends_after = _start(market, request.duration, end)
+        raise Refused(321, f"Invalid bar size {request.values['barSize']!r}. One of: {', '.join(BAR_SIZES)}")
+    if request.values["what"] not in {"TRADES", "ADJUSTED_LAST"}:
+        raise Refused(321, f"Invalid data type {request.values['what']!r}. The data are of trades only")
+    end = min(parse_end(request.values["end"], market.now), market.now)
+    opened_from, ends_after = _start(market, request.values["duration"], end)
     if size * NANOS_PER_SECOND < market.spec.nanos:
         return []  # finer than the data: nobody has it
     series = market.series(instrument)
@@ -72,21 +71,11 @@ def _start(market: Market, duration: str, end: int) -> tuple[int, int]:
     if match is None or not int(match[1]):
         raise Refused(321, f"Invalid duration {duration!r}: use a number and S, D, W, M or Y, like '2 D'")
     count, unit = int(match[1]), match[2]
-    if unit == "D":
-        if count > 365:
-            raise Refused(321, "Historical data requests for durations longer than 365 days must be made in years.")
-        session = max(bisect_left(market.opens, end) - count, 0)
-        return market.opens[session], 0
-    moment = local(end)
-    if unit in "SW":
-        span = timedelta(seconds=count) if unit == "S" else timedelta(weeks=min(count, 5_000))
-        return 0, nanos(moment - span)
-    return 0, nanos(_months_before(moment, count * (12 if unit == "Y" else 1)))
-
-
-def _months_before(moment: datetime, count: int) -> datetime:
-    year, month = divmod(max(moment.year * 12 + moment.month - 1 - count, 1900 * 12), 12)
-    return moment.replace(year=year, month=month + 1, day=min(moment.day, monthrange(year, month + 1)[1]))
+    if unit != "D":
+        return 0, max(end - count * _UNITS[unit] * NANOS_PER_SECOND, 0)
+    if count > 365:
+        raise Refused(321, "Historical data requests for durations longer than 365 days must be made in years.")
+    return market.opens[max(bisect_left(market.opens, end) - count, 0)], 0
 
 
 def _grouped(found: list[Row], size: int) -> list[Row]:
@@ -102,15 +91,9 @@ def _grouped(found: list[Row], size: int) -> list[Row]:
     ]
 
 
-def date_text(row: Row, *, daily: bool, epoch: bool, version: int) -> str:
-    """Return a bar's date field: the session's day, or the bar's start."""
-    if daily:
-        return day(int(row[1]))
-    if epoch:
-        return str(int(row[0]) // NANOS_PER_SECOND)
-    return stamp(int(row[0]), version)
-
-
-def is_daily(request: History) -> bool:
-    """Tell whether a request asks for daily bars."""
-    return BAR_SIZES.get(request.bar_size) == BarSpec.DAY.nanos // NANOS_PER_SECOND
+def date_text(row: Row, request: Request, version: int) -> str:
+    """Return a bar's date field as its request wants it: the session's day, or the bar's start."""
+    opened, ts = int(row[0]), int(row[1])
+    if request.values["barSize"] == "1 day":
+        return local(ts).strftime("%Y%m%d")
+    return str(opened // NANOS_PER_SECOND) if request.values["format"] == "2" else stamp(opened, version)

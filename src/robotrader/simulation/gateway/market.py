@@ -57,7 +57,7 @@ class Market:
         self._panel = panel
         self._opened: list[int] = panel.opened.tolist()
         self._ends: list[int] = panel.ts.tolist()
-        first = self._first_rows(panel)
+        first = _first_rows(panel)
         self.opens = [self._opened[r] for r in first]
         self.closes = [self._ends[r - 1] for r in (*first[1:], len(self._ends))]
         self.now = self.opens[0] - _HOUR if start is None else start
@@ -65,25 +65,11 @@ class Market:
         self._series: dict[InstrumentId, Series] = {}
         self.last = {iid: price for iid in self.instruments if (price := self.last_close(iid)) is not None}
 
-    @staticmethod
-    def _first_rows(panel: Panel) -> list[int]:
-        """Return the rows that begin a session: a daily bar is one, others share a day."""
-        if panel.spec is BarSpec.DAY:
-            return list(range(len(panel)))
-        days = (panel.opened - _EASTERN_STANDARD) // (24 * _HOUR)
-        return [0, *(np.flatnonzero(np.diff(days)) + 1).tolist()]
-
     def last_close(self, instrument: InstrumentId) -> float | None:
         """Return the close of the last bar that ended; None before the first."""
         series = self.series(instrument)
         at = int(series.ts.searchsorted(self.now, "right"))
         return float(series.columns[3][at - 1]) if at else None
-
-    @property
-    def is_open(self) -> bool:
-        """Tell whether `now` lies in a session."""
-        at = bisect_right(self.opens, self.now) - 1
-        return at >= 0 and self.now < self.closes[at]
 
     @property
     def next_close(self) -> int | None:
@@ -119,10 +105,7 @@ class Market:
             p, k = self._panel, self._panel.ids.index(instrument)
             columns = tuple(c[:, k] for c in (p.open, p.high, p.low, p.close, p.volume))
             there = ~np.isnan(columns[3])
-            if there.all():
-                self._series[instrument] = Series(p.opened, p.ts, columns)
-            else:
-                self._series[instrument] = Series(p.opened[there], p.ts[there], tuple(c[there] for c in columns))
+            self._series[instrument] = Series(p.opened[there], p.ts[there], tuple(c[there] for c in columns))
         return self._series[instrument]
 
     def forming(self, instrument: InstrumentId, at: int) -> tuple[int, Bar] | None:
@@ -131,8 +114,7 @@ class Market:
         if row >= len(self._ends) or not self._opened[row] < at:
             return None
         opened = self._opened[row]
-        found = (bar for bar in self._bars(row, opened, at) if bar.instrument == instrument)
-        return next(((opened, bar) for bar in found), None)
+        return next(((opened, bar) for bar in self._bars(row, opened, at) if bar.instrument == instrument), None)
 
     def _bars(self, row: int, start: int, end: int) -> list[Bar]:
         p, opened, ts = self._panel, self._opened[row], self._ends[row]
@@ -148,6 +130,14 @@ class Market:
         if (start, end) == (opened, ts):
             return bars
         return [part(bar, self.instruments[bar.instrument], opened, (start, end)) for bar in bars]
+
+
+def _first_rows(panel: Panel) -> list[int]:
+    """Return the rows that begin a session: a daily bar is one, others share a day."""
+    if panel.spec is BarSpec.DAY:
+        return list(range(len(panel)))
+    days = (panel.opened - _EASTERN_STANDARD) // (24 * _HOUR)
+    return [0, *(np.flatnonzero(np.diff(days)) + 1).tolist()]
 
 
 def part(bar: Bar, instrument: Instrument, opened: int, span: tuple[int, int]) -> Bar:

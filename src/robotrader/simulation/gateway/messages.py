@@ -1,6 +1,6 @@
 """What the gateway says: every message's layout for server versions 157 to 200, and its encoder.
 
-Layouts are data in the notation of `layout`; sources: the knowledge file `ibkr.md` 1.6 and the
+Layouts are data in the notation of `wire`; sources: the knowledge file `ibkr.md` 1.6 and the
 behaviour of public decoders. Constants are what a real Gateway shows for a plain stock order.
 """
 
@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from robotrader.model import NANOS_PER_SECOND, InstrumentId, OrderType, Side
-from robotrader.simulation.gateway.book import Charged, Executed, Notice, Opened, Report, Status, Ticket
+from robotrader.model import InstrumentId, OrderType, Side
+from robotrader.simulation.gateway.book import Report, Ticket
 from robotrader.simulation.gateway.contracts import Contracts
 from robotrader.simulation.gateway.history import Row, date_text
-from robotrader.simulation.gateway.layout import encode
 from robotrader.simulation.gateway.record import Execution
-from robotrader.simulation.gateway.wire import UNSET_DOUBLE, escaped, fields_frame, frame, stamp, text
+from robotrader.simulation.gateway.requests import Request
+from robotrader.simulation.gateway.wire import UNSET_DOUBLE, encode, fields_frame, frame, stamp, text
 
 _U = UNSET_DOUBLE
 _C11 = "conId symbol secType expiry= strike=0 right= multiplier exchange=SMART currency symbol tradingClass"
@@ -75,31 +75,28 @@ class Speaker(NamedTuple):
 
 def error(version: int, req_id: int, code: int, message: str, *, now: int) -> bytes:
     """Encode an error or notice; `now` in ns UTC."""
-    values = {"reqId": req_id, "code": code, "message": escaped(message), "timeMs": now // 1_000_000}
-    return encode(ERROR, version, values)
+    return encode(ERROR, version, {"reqId": req_id, "code": code, "message": message, "timeMs": now // 1_000_000})
 
 
 def report(to: Speaker, item: Report, now: int) -> bytes:
     """Encode what happened to an order, as it happens."""
     match item:
-        case Opened(ticket):
+        case "openOrder", Ticket() as ticket:
             return encode(OPEN_ORDER, to.version, _order(to, ticket))
-        case Status(ticket):
+        case _, Ticket() as ticket:
             return encode(ORDER_STATUS, to.version, _order(to, ticket))
-        case Executed(execution):
+        case "execDetails", Execution() as execution:
             return execution_details(to, execution, -1)
-        case Charged(execution):
+        case _, Execution() as execution:
             return commission(to, execution)
-        case Notice():
-            return error(to.version, item.order_id, item.code, item.text, now=now)
+        case _, notice:
+            return error(to.version, notice.order_id, notice.code, notice.text, now=now)
 
 
 def completed_order(to: Speaker, ticket: Ticket) -> bytes:
     """Encode one completed order."""
-    values = _order(to, ticket)
-    values["completedTime"] = stamp(ticket.ended_at or 0, to.version)
-    values["endedAs"] = ticket.ended_as
-    return encode(COMPLETED_ORDER, to.version, values)
+    end = {"completedTime": stamp(ticket.ended_at or 0, to.version), "endedAs": ticket.ended_as}
+    return encode(COMPLETED_ORDER, to.version, _order(to, ticket) | end)
 
 
 def _order(to: Speaker, ticket: Ticket) -> dict[str, object]:
@@ -116,14 +113,18 @@ def _order(to: Speaker, ticket: Ticket) -> dict[str, object]:
 
 def execution_details(to: Speaker, e: Execution, req_id: int) -> bytes:
     """Encode one execution; `req_id` -1 when it happens now."""
-    values = to.contracts.fields[e.instrument] | {
+    values = {
         "reqId": req_id, "orderId": e.order_id, "execId": e.exec_id, "time": stamp(e.ts, to.version),
         "account": to.account, "side": "BOT" if e.side is Side.BUY else "SLD", "quantity": e.quantity, "price": e.price,
         "permId": e.perm_id, "clientId": e.client_id, "cumulative": e.cumulative, "average": e.average,
         "orderRef": e.order_ref,
     }  # fmt: skip
-    values["exchange"] = values["primaryExchange"] or "SMART"
-    return encode(EXECUTION, to.version, values)
+    return encode(EXECUTION, to.version, _at_exchange(to, e.instrument) | values)
+
+
+def _at_exchange(to: Speaker, instrument: InstrumentId) -> dict[str, object]:
+    fields = to.contracts.fields[instrument]
+    return fields | {"exchange": fields["primaryExchange"] or "SMART"}
 
 
 def commission(to: Speaker, e: Execution) -> bytes:
@@ -145,11 +146,8 @@ def contract_details(to: Speaker, req_id: int, instrument: InstrumentId, hours: 
 
 def position(to: Speaker, instrument: InstrumentId, quantity: int, average_cost: Decimal) -> bytes:
     """Encode one position."""
-    values = to.contracts.fields[instrument] | {
-        "account": to.account, "position": quantity, "averageCost": average_cost,
-    }  # fmt: skip
-    values["exchange"] = values["primaryExchange"] or "SMART"
-    return encode(POSITION, to.version, values)
+    values = {"account": to.account, "position": quantity, "averageCost": average_cost}
+    return encode(POSITION, to.version, _at_exchange(to, instrument) | values)
 
 
 def portfolio(to: Speaker, instrument: InstrumentId, values: Mapping[str, object]) -> bytes:
@@ -157,25 +155,24 @@ def portfolio(to: Speaker, instrument: InstrumentId, values: Mapping[str, object
     return encode(PORTFOLIO, to.version, {**to.contracts.fields[instrument], **values, "account": to.account})
 
 
-def historical_data(version: int, req_id: int, bars: Sequence[Row], *, daily: bool, epoch: bool) -> list[bytes]:
+def historical_data(version: int, request: Request, bars: Sequence[Row]) -> list[bytes]:
     """Encode the answer to a history request, with its end marker."""
     span = [stamp(int(t), version) for t in (bars[0][0], bars[-1][1])]
-    parts = ["17", str(req_id), *(span if version < 196 else ()), str(len(bars))]
+    parts = ["17", str(request.req_id), *(span if version < 196 else ()), str(len(bars))]
     for bar in bars:
         _, _, opened, high, low, close, volume = bar
-        when = date_text(bar, daily=daily, epoch=epoch, version=version)
         # -1: no weighted average price and no trade count, as IBKR sends for data that has none
-        parts += (when, repr(opened), repr(high), repr(low), repr(close), shares(volume, version, 175), "-1", "-1")
+        prices = (repr(opened), repr(high), repr(low), repr(close))
+        parts += (date_text(bar, request, version), *prices, shares(volume, version, 175), "-1", "-1")
     answer = [frame("\0".join(parts) + "\0")]
-    if version >= 196:
-        answer.append(fields_frame(108, req_id, *span))
-    return answer
+    return answer if version < 196 else [*answer, fields_frame(108, request.req_id, *span)]
 
 
-def historical_update(version: int, req_id: int, bar: Row, *, when: str) -> bytes:
+def historical_update(version: int, request: Request, bar: Row) -> bytes:
     """Encode the state of the bar that is forming."""
     _, _, opened, high, low, close, volume = bar
-    return fields_frame(90, req_id, -1, when, opened, close, high, low, -1, shares(volume, version, 175))
+    when, size = date_text(bar, request, version), shares(volume, version, 175)
+    return fields_frame(90, request.req_id, -1, when, opened, close, high, low, -1, size)
 
 
 def shares(volume: float, version: int, since: int) -> str:
@@ -184,8 +181,3 @@ def shares(volume: float, version: int, since: int) -> str:
     if version < 163 or size == int(size):
         return str(int(size))  # old clients read whole numbers only
     return text(size)
-
-
-def seconds(ts: int) -> int:
-    """Return ns as whole seconds."""
-    return ts // NANOS_PER_SECOND

@@ -4,9 +4,6 @@ The log is what survives a restart: the state is rebuilt by running the inputs a
 the independent witness of what a trader really sent: `GatewayRecord` needs nothing but the file.
 """
 
-import hashlib
-import os
-from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Self
@@ -14,7 +11,6 @@ from typing import Self
 import msgspec
 from msgspec import Struct
 
-from robotrader.data.panel import Panel
 from robotrader.model import ConfigError, Instrument, InstrumentId, Side
 from robotrader.simulation.gateway.requests import PlaceOrder
 
@@ -38,30 +34,13 @@ class Placement(Struct, frozen=True, kw_only=True, tag="place", tag_field="kind"
 
     client_id: int
     order: PlaceOrder
-    instrument: InstrumentId | None
-    perm_id: int
     modify: bool
     code: int
-
-    @property
-    def order_id(self) -> int:
-        """Return the client's order id."""
-        return self.order.req_id
 
     @property
     def order_ref(self) -> str:
         """Return the order's `orderRef`."""
         return self.order.order_ref
-
-    @property
-    def side(self) -> str:
-        """Return BUY or SELL, as it was sent."""
-        return self.order.action
-
-    @property
-    def quantity(self) -> Decimal | None:
-        """Return the quantity, as it was sent."""
-        return self.order.quantity
 
 
 class Cancellation(Struct, frozen=True, kw_only=True, tag="cancel", tag_field="kind"):
@@ -96,19 +75,9 @@ class Execution(Struct, frozen=True, kw_only=True, tag="execution", tag_field="k
     average: Decimal
 
 
-Input = Placement | Cancellation | Advance
-Line = Header | Input | Execution
+Line = Header | Placement | Cancellation | Advance | Execution
 
-_ENCODER = msgspec.json.Encoder()
 _DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
-
-
-def fingerprint(panel: Panel) -> str:
-    """Return a hash of all market data in a panel."""
-    digest = hashlib.blake2b(panel.spec.encode(), digest_size=16)
-    for column in (panel.opened, panel.ts, panel.open, panel.high, panel.low, panel.close, panel.volume):
-        digest.update(column.tobytes())
-    return digest.hexdigest()
 
 
 def read_lines(path: Path) -> tuple[list[Line], int]:
@@ -119,7 +88,7 @@ def read_lines(path: Path) -> tuple[list[Line], int]:
     ConfigError
         A complete line is not one of a gateway log.
     """
-    data = path.read_bytes()
+    data = path.read_bytes() if path.exists() else b""
     complete = data[: data.rfind(b"\n") + 1]
     lines: list[Line] = []
     for number, text in enumerate(complete.splitlines(), 1):
@@ -128,49 +97,6 @@ def read_lines(path: Path) -> tuple[list[Line], int]:
         except msgspec.MsgspecError as error:
             raise ConfigError(f"{path}:{number} is not a line of a gateway log: {error}", path=str(path)) from error
     return lines, len(complete)
-
-
-class GatewayLog:
-    """Append to the log; without a path, remember nothing."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._file: int | None = None
-
-    def open(self, header: Header) -> Sequence[Line]:
-        """Open the log for appending and return the lines after its header.
-
-        Raises
-        ------
-        ConfigError
-            The log belongs to other data or another configuration.
-        """
-        if self._path is None:
-            return ()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        lines, size = read_lines(self._path) if self._path.exists() else ([], 0)
-        if lines and lines[0] != header:
-            raise ConfigError(
-                f"{self._path} belongs to other market data or another configuration of the gateway simulator: "
-                "use the same --data, account and mode, or another state folder",
-                path=str(self._path),
-            )
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        os.ftruncate(self._file, size)
-        if not lines:
-            self.write((header,))
-        return lines[1:]
-
-    def write(self, lines: Iterable[Line]) -> None:
-        """Append lines at once; nothing that depends on them may be sent before."""
-        if self._file is not None:
-            os.write(self._file, b"".join(_ENCODER.encode(line) + b"\n" for line in lines))
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
 
 
 class GatewayRecord(Struct, frozen=True, kw_only=True):
@@ -184,15 +110,12 @@ class GatewayRecord(Struct, frozen=True, kw_only=True):
         Signed units by instrument at the end, zeros left out; from the executions.
     cash : Decimal
         Cash at the end; from the executions.
-    now : int
-        Market time at the end, ns UTC.
     """
 
     placements: tuple[Placement, ...]
     executions: tuple[Execution, ...]
     positions: dict[InstrumentId, int]
     cash: Decimal
-    now: int
 
     @classmethod
     def read(cls, state: Path) -> Self:
@@ -204,12 +127,9 @@ class GatewayRecord(Struct, frozen=True, kw_only=True):
             There is no gateway log, or the file is not one.
         """
         path = state / LOG_NAME
-        if not path.exists():
-            raise ConfigError(f"there is no gateway log at {path}: start the gateway with this state folder first")
         lines, _ = read_lines(path)
-        header = lines[0] if lines else None
-        if not isinstance(header, Header):
-            raise ConfigError(f"{path} does not begin with a gateway header")
+        if not lines or not isinstance(header := lines[0], Header):
+            raise ConfigError(f"there is no gateway log at {path}: start the gateway with this state folder first")
         multiplier = {i.id: i.multiplier for i in header.instruments}
         executions = tuple(line for line in lines if isinstance(line, Execution))
         positions: dict[InstrumentId, int] = {}
@@ -222,5 +142,4 @@ class GatewayRecord(Struct, frozen=True, kw_only=True):
             executions=executions,
             positions={iid: quantity for iid, quantity in positions.items() if quantity},
             cash=cash,
-            now=max((line.ts for line in lines if isinstance(line, Advance)), default=header.start),
         )

@@ -6,6 +6,8 @@ on a simulated clock that runs at `speed` times real time and skips the nights.
 """
 
 import asyncio
+import hashlib
+import logging
 from collections import deque
 from collections.abc import Sequence
 from decimal import Decimal
@@ -15,16 +17,27 @@ from msgspec import Struct
 
 from robotrader.data.panel import Panel
 from robotrader.model import NANOS_PER_SECOND, ConfigError
-from robotrader.simulation.gateway import answers, messages, quotes
+from robotrader.simulation.gateway import answers, messages
 from robotrader.simulation.gateway.account import Account
-from robotrader.simulation.gateway.book import Book, Notice, Opened, Report, Status
-from robotrader.simulation.gateway.connection import Connection, Office
+from robotrader.simulation.gateway.book import Book, Report
+from robotrader.simulation.gateway.connection import Connection
 from robotrader.simulation.gateway.desk import Desk
 from robotrader.simulation.gateway.market import Market
-from robotrader.simulation.gateway.record import LOG_NAME, Header, fingerprint
-from robotrader.simulation.gateway.requests import PlaceOrder, Refused, Request, Simple, StartApi
-from robotrader.simulation.gateway.wire import MAX_VERSION, MIN_VERSION, fields_frame
+from robotrader.simulation.gateway.record import LOG_NAME, Header
+from robotrader.simulation.gateway.requests import Refused, Request, decode
+from robotrader.simulation.gateway.wire import (
+    MAX_VERSION,
+    MIN_VERSION,
+    Malformed,
+    fields_frame,
+    greeted,
+    read_frame,
+    split,
+    stamp,
+)
 from robotrader.simulation.venue import Venue
+
+_log = logging.getLogger(__name__)
 
 _TICK_S = 0.25
 _CLOSE_S = 1.0
@@ -48,10 +61,6 @@ class GatewayConfig(Struct, frozen=True, kw_only=True):
         seconds a real second, None = 1.
     state : Path, optional
         Folder of the log; None remembers nothing.
-    master_client_id : int, optional
-        The client that is told of all clients' orders.
-    margin_ratio : Decimal, optional
-        Initial margin as a share of gross position value (US margin accounts: 0.5); None accepts any size.
     start : int, optional
         Market time to begin with, ns UTC. None: in lock-step an hour before the first session, otherwise an
         open with a year of history before it (half of the data if it is shorter).
@@ -63,18 +72,11 @@ class GatewayConfig(Struct, frozen=True, kw_only=True):
     speed: float | None = None
     initial_cash: Decimal = Decimal(1_000_000)
     state: Path | None = None
-    master_client_id: int | None = None
-    margin_ratio: Decimal | None = Decimal("0.5")
     start: int | None = None
 
 
 class Gateway:
-    """Serve a market and an account to TWS API clients.
-
-    Parameters
-    ----------
-    venue : Venue
-        A fresh one over the panel's instruments.
+    """Serve a market and an account to TWS API clients; `venue` is a fresh one over the panel's instruments.
 
     Raises
     ------
@@ -87,17 +89,13 @@ class Gateway:
         _check(config)
         market = _market(panel, config)
         header = Header(
-            data=fingerprint(panel), account=config.account, initial_cash=config.initial_cash,
+            data=_fingerprint(panel), account=config.account, initial_cash=config.initial_cash,
             lock_step=config.lock_step, start=market.now, instruments=panel.instruments,
         )  # fmt: skip
-        account = Account(config.account, config.initial_cash, market.instruments)
-        self.book = Book(market, venue, account, margin_ratio=config.margin_ratio)
+        self.book = Book(market, venue, Account(config.account, config.initial_cash, market.instruments))
         self._desk = Desk(self.book, config.state / LOG_NAME if config.state else None, header)
-        self._office = Office(
-            config.server_version, config.account, self.book.contracts, lambda: market.now, self._asked, self._left
-        )
         self._server: asyncio.Server | None = None
-        self._connections: set[Connection] = set()
+        self._tasks: dict[asyncio.Task[object], asyncio.StreamWriter] = {}
         self._clients: dict[int, Connection] = {}
         self._pulls: deque[Connection] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -119,7 +117,7 @@ class Gateway:
         """
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(self._connected, host, port)
+            self._server = await asyncio.start_server(self._talk, host, port)
         except OSError as error:
             self._desk.close()
             raise ConfigError(
@@ -138,73 +136,86 @@ class Gateway:
         self._pulls.clear()
         if self._server is not None:
             self._server.close()
-        left = list(self._connections)
-        for connection in left:
-            connection.close()
-        waits = [asyncio.ensure_future(c.gone.wait()) for c in left]
-        if waits and (await asyncio.wait(waits, timeout=_CLOSE_S))[1]:
-            for connection in left:
-                connection.abort()
-            await asyncio.wait(waits)
-        if self._server is not None:
-            await self._server.wait_closed()
+        for writer in self._tasks.values():
+            writer.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks.keys(), timeout=_CLOSE_S)
         self._desk.close()
 
-    def _connected(self) -> Connection:
-        connection = Connection(self._office)
-        self._connections.add(connection)
-        return connection
-
-    def _left(self, connection: Connection) -> None:
-        self._connections.discard(connection)
-        if connection.client_id is not None and self._clients.get(connection.client_id) is connection:
-            del self._clients[connection.client_id]
-        self._pulls = deque(c for c in self._pulls if c is not connection)
-
-    def _asked(self, connection: Connection, request: Request) -> None:
-        if not self.config.lock_step:
-            self._catch_up()
-        client_id = connection.client_id or 0
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one client until it leaves."""
+        connection = Connection(writer)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - asyncio runs every server callback in one
+        self._tasks[task] = writer
         try:
-            match request:
-                case StartApi():
-                    self._start(connection, request.client_id)
-                case Simple(what="time"):
-                    self._time(connection)
-                case PlaceOrder():
-                    self._tell(self._desk.place(client_id, request))
-                case Simple(what="cancel order", req_id=order_id):
-                    self._tell(self._desk.cancel(client_id, order_id))
-                case Simple(what="cancel all"):
-                    self._tell(self._desk.cancel(client_id, None))
-                case _:
-                    answers.answer(self.book, connection, request)
-        except Refused as refused:
-            connection.error(request.req_id, refused.code, refused.text)
+            version = await greeted(reader, self.config.server_version)
+            connection.speaker = messages.Speaker(version, self.book.contracts, self.config.account)
+            connection.send(fields_frame(version, stamp(self.now, 174)))
+            while not writer.is_closing():
+                self._take(connection, await read_frame(reader))
+        except Malformed as error:  # nothing after it can be read
+            _log.warning("client %s: %s; connection closed", connection.client_id, error)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client has left
+        finally:
+            writer.close()
+            del self._tasks[task]
+            if self._clients.get(connection.client_id) is connection:
+                del self._clients[connection.client_id]
+            self._pulls = deque(c for c in self._pulls if c is not connection)
+
+    def _take(self, connection: Connection, body: str) -> None:
+        """Take one message; before START_API clients would lose any answer, so that there is none."""
+        req_id, started = -1, connection.client_id in self._clients
+        try:
+            request = decode(split(body), connection.speaker.version)
+            req_id = request.req_id
+            if request.what == "start" and not started:
+                self._start(connection, request.required("clientId"))
+            elif started:
+                self._asked(connection, request)
+        except (Malformed, Refused) as error:
+            _log.debug("client %s: %s in %r", connection.client_id, error, body[:200])
+            if started:
+                connection.error((req_id, error.code if isinstance(error, Refused) else 320, str(error)), self.now)
 
     def _start(self, connection: Connection, client_id: int) -> None:
-        if connection.client_id is not None:
-            return
         if client_id in self._clients:
             text = "Unable to connect as the client id is already in use. Retry with a unique client id."
-            connection.error(-1, 326, text)
+            connection.error((-1, 326, text), self.now)
             connection.close()
             return
         connection.client_id = client_id
         self._clients[client_id] = connection
         connection.send(fields_frame(15, 1, self.config.account), fields_frame(9, 1, self.book.next_id(client_id)))
         for code, text in _FARMS:
-            connection.error(-1, code, text)
+            connection.error((-1, code, text), self.now)
+
+    def _asked(self, connection: Connection, request: Request) -> None:
+        if not self.config.lock_step:
+            self._catch_up()
+        match request.what:
+            case "start":
+                pass
+            case "time":
+                self._time(connection)
+            case "place order":
+                self._tell(self._desk.place(connection.client_id, request.order))
+            case "cancel order":
+                self._tell(self._desk.cancel(connection.client_id, request.req_id))
+            case "cancel all":
+                self._tell(self._desk.cancel(connection.client_id, None))
+            case _:
+                answers.answer(self.book, connection, request)
 
     def _tell(self, reports: Sequence[Report]) -> None:
-        """Send reports to the client whose order it is and to the master client, then what else changed."""
+        """Send reports to the client whose order it is, then to all what else changed."""
         for report in reports:
-            for client_id in _audience(report, self.config.master_client_id):
-                if (connection := self._clients.get(client_id)) is not None:
-                    connection.send(messages.report(connection.speaker, report, self.now))
+            if (connection := self._clients.get(report.of.client_id)) is not None:
+                connection.send(messages.report(connection.speaker, report, self.now))
         for connection in self._clients.values():
-            answers.refresh(self.book, connection)
-            quotes.refresh(self.book, connection, bars=not self.config.lock_step)
+            answers.refresh(self.book, connection, bars=not self.config.lock_step)
 
     def _time(self, connection: Connection) -> None:
         """Answer a time request; in lock-step each but a connection's first waits for a session to pass."""
@@ -255,19 +266,16 @@ def _check(config: GatewayConfig) -> None:
         raise ConfigError(f"the speed must be above 0, found {config.speed}")
 
 
+def _fingerprint(panel: Panel) -> str:
+    """Return a hash of all market data in a panel."""
+    digest = hashlib.blake2b(panel.spec.encode(), digest_size=16)
+    for column in (panel.opened, panel.ts, panel.open, panel.high, panel.low, panel.close, panel.volume):
+        digest.update(column.tobytes())
+    return digest.hexdigest()
+
+
 def _market(panel: Panel, config: GatewayConfig) -> Market:
     if config.start is not None or config.lock_step:
         return Market(panel, config.start)
     market = Market(panel)
     return Market(panel, market.opens[min(_HISTORY_SESSIONS, len(market.opens) // 2)])
-
-
-def _audience(report: Report, master_client_id: int | None) -> set[int]:
-    """Return who is told: the owner and the master, but of a notice the owner only.
-
-    A notice names a bare order id: another client would take it for one of its own.
-    """
-    if isinstance(report, Notice):
-        return {report.client_id}
-    source = report.ticket if isinstance(report, Opened | Status) else report.execution
-    return {source.client_id} if master_client_id is None else {source.client_id, master_client_id}

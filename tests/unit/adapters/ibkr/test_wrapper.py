@@ -1,9 +1,12 @@
 """What ib_async's own decoder makes of our callbacks, fed with the fields of the wire at server version 178."""
 
+import asyncio
+import functools
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from ib_async import client as ib_client
@@ -11,16 +14,8 @@ from ib_async import decoder as ib_decoder
 from ib_async.decoder import Decoder
 
 from robotrader.adapters.ibkr.pending import PendingRequests, Question
-from robotrader.adapters.ibkr.wrapper import (
-    DECODING_LOGGERS,
-    IGNORED,
-    AnswerCallbacks,
-    LostMessages,
-    OrderCallbacks,
-    SessionCallbacks,
-    Wrapper,
-)
-from robotrader.model import DataGap, InvariantViolation, PacingLimit, RoboTraderError
+from robotrader.adapters.ibkr.wrapper import DECODING_LOGGERS, LostMessages, Session, Wrapper
+from robotrader.model import DataGap, InvariantViolation, PacingLimit
 from robotrader.ports import Arrival, BrokerMessage, LinkChanged
 
 UNSET = "1.7976931348623157E308"
@@ -38,11 +33,12 @@ class Wire:
         self.arrived: list[Arrival] = []
         self.times: list[int] = []
         self.pending = PendingRequests()
-        self.session = SessionCallbacks(self, self.pending, self.times.append, lambda: None)
-        wrapper = Wrapper(
-            OrderCallbacks(self, self.pending), AnswerCallbacks(self.pending), self.session, "America/New_York"
-        )
-        self._decoder = Decoder(wrapper, 178)  # type: ignore[arg-type] # the facade's wrapper is not ours
+        self.session = Session(self, self.pending)
+        self.wrapper = Wrapper(
+            self, self.pending, self.session, tws_timezone="America/New_York", on_time=self.times.append,
+            on_closed=lambda: None,
+        )  # fmt: skip
+        self._decoder = Decoder(self.wrapper, 178)  # type: ignore[arg-type] # the facade's wrapper is not ours
 
     def put(self, arrival: Arrival) -> None:
         self.arrived.append(arrival)
@@ -53,19 +49,35 @@ class Wire:
         return self.arrived
 
     def wait_for(self, key: int | Question) -> "Answer":
-        answer = Answer()
-        self.pending.open(key, answer)
-        return answer
+        return Answer(self.pending.open(key))
 
 
 class Answer:
     """What came of one question."""
 
-    parts: list[object] | None = None
-    error: RoboTraderError | None = None
+    def __init__(self, future: "asyncio.Future[list[Any]]") -> None:
+        self._future = future
 
-    def __call__(self, parts: list[object], error: RoboTraderError | None) -> None:
-        self.parts, self.error = parts, error
+    @property
+    def parts(self) -> list[Any] | None:
+        return self._future.result() if self._future.done() and not self._future.exception() else None
+
+    @property
+    def error(self) -> BaseException | None:
+        return self._future.exception() if self._future.done() else None
+
+
+def in_loop(test: Callable[[], None]) -> Callable[[], None]:
+    """Run a test that asks questions in an event loop."""
+
+    @functools.wraps(test)
+    def run() -> None:
+        async def body() -> None:
+            test()
+
+        asyncio.run(body())
+
+    return run
 
 
 @pytest.fixture(autouse=True)
@@ -76,19 +88,13 @@ def decoder_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert not errors
 
 
-def test_every_callback_of_the_decoder_is_defined_by_name() -> None:
+def test_every_callback_of_the_decoder_is_taken_and_no_optional_hook_is_faked() -> None:
     source = inspect.getsource(ib_decoder) + inspect.getsource(ib_client)
     called = set(re.findall(r"self\.wrapper\.(\w+)\(", source)) | set(re.findall(r"self\.wrap\(\s*\"(\w+)\"", source))
-    wrapper = vars(_wrapper())
+    wrapper = Wire().wrapper
     assert len(called) > 80
-    assert not called - set(wrapper)
-    assert not set(IGNORED) - called - {"updateMktDepthL2"}
-    assert not hasattr(_wrapper(), "tcpDataArrived")
-
-
-def _wrapper() -> Wrapper:
-    wire = Wire()
-    return Wrapper(OrderCallbacks(wire, wire.pending), AnswerCallbacks(wire.pending), wire.session, "UTC")
+    assert all(callable(getattr(wrapper, name)) for name in called - {"priceSizeTick"})
+    assert not any(hasattr(wrapper, name) for name in ("tcpDataArrived", "tcpDataProcessed", "priceSizeTick"))
 
 
 def test_what_nobody_asked_for_is_ignored() -> None:
@@ -117,6 +123,7 @@ def test_a_time_without_zone_is_the_gateways() -> None:
     assert message.fields["time"] == "2026-04-13T13:30:00+00:00"
 
 
+@in_loop
 def test_an_asked_execution_answers_and_a_late_one_is_news() -> None:
     wire = Wire()
     answer = wire.wait_for(10_000_001)
@@ -126,6 +133,7 @@ def test_an_asked_execution_answers_and_a_late_one_is_news() -> None:
     assert len(wire.receive(EXECUTION.format(10_000_001))) == 1
 
 
+@in_loop
 def test_during_a_question_statuses_go_both_ways() -> None:
     wire = Wire()
     answer = wire.wait_for(Question.OPEN_ORDERS)
@@ -134,6 +142,7 @@ def test_during_a_question_statuses_go_both_ways() -> None:
     assert len(arrived) == 2
 
 
+@in_loop
 def test_parts_and_end_markers_of_answers() -> None:
     wire = Wire()
     positions, values, bars = wire.wait_for(Question.POSITIONS), wire.wait_for(10_000_002), wire.wait_for(10_000_003)
@@ -143,13 +152,14 @@ def test_parts_and_end_markers_of_answers() -> None:
         "17|10000003|s|e|1|20260413|1.1|1.3|1.0|1.2|500|1.15|12", "9|1|42", "49|1|1776110824",
     )  # fmt: skip
     assert positions.parts is not None
-    assert (positions.parts[0]["symbol"], positions.parts[0]["position"]) == ("AAPL", -100.0)  # type: ignore[index]
+    assert (positions.parts[0]["symbol"], positions.parts[0]["position"]) == ("AAPL", -100.0)
     assert values.parts == [("DU1234567", "CashBalance", "5.25", "USD")]
     assert bars.parts == [("20260413", 1.1, 1.3, 1.0, 1.2, 500.0)]
     assert (ids.parts, wire.session.next_order_id, wire.times) == ([42], 42, [1776110824])
     assert wire.arrived == []
 
 
+@in_loop
 def test_an_error_ends_its_request_but_a_warning_does_not() -> None:
     wire = Wire()
     answer = wire.wait_for(10_000_004)
@@ -171,6 +181,7 @@ def test_the_link_of_the_gateway_itself_is_ours_too(caplog: pytest.LogCaptureFix
     assert caplog.records == []
 
 
+@in_loop
 def test_the_same_question_cannot_be_asked_twice_at_once() -> None:
     wire = Wire()
     wire.wait_for(Question.POSITIONS)

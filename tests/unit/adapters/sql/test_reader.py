@@ -8,6 +8,7 @@ import pytest
 
 from robotrader.adapters.sql.journal import SqlJournal
 from robotrader.adapters.sql.reader import SqlJournalReader
+from robotrader.adapters.sql.verify import stats
 from robotrader.model import (
     Account,
     AccountReported,
@@ -73,14 +74,18 @@ def cause(tx: Transaction, day: int = 0) -> int:
     return seq
 
 
-def test_an_empty_journal_reads_as_empty(reader: JournalReader) -> None:
+def counts(storage: SqlStorage) -> dict[str, int]:
+    return stats(storage.database).rows
+
+
+def test_an_empty_journal_reads_as_empty(reader: JournalReader, storage: SqlStorage) -> None:
     assert reader.head() == 0
     assert reader.run() is None
     assert reader.account().mark is None
     assert reader.order(make.order().id) is None
     assert not [*reader.orders(), *reader.positions(), *reader.equity(), *reader.trading_state(), *reader.books()]
     assert reader.last_bar_times() == {}
-    assert set(reader.counts().values()) == {0}
+    assert set(counts(storage).values()) == {0}
 
 
 def test_run_shows_how_it_began_and_ended(reader: JournalReader, record: Record) -> None:
@@ -95,7 +100,9 @@ def test_run_shows_how_it_began_and_ended(reader: JournalReader, record: Record)
     assert row.ended == make.T0 + 9
 
 
-def test_restated_bars_are_a_new_version_and_a_conflict(reader: JournalReader, record: Record) -> None:
+def test_restated_bars_are_a_new_version_and_a_conflict(
+    reader: JournalReader, record: Record, storage: SqlStorage
+) -> None:
     record(
         lambda tx: tx.event(make.bars_closed(0, 100.0, 50.0)),
         lambda tx: tx.event(make.bars_closed(0, 100.0, 50.0, warmup=True, ts_init=5)),
@@ -104,26 +111,28 @@ def test_restated_bars_are_a_new_version_and_a_conflict(reader: JournalReader, r
     )
     assert [bar.close for bar in reader.bars(make.SPY.id)] == [100.0]
     assert [bar.close for bar in reader.bars(make.QQQ.id)] == [50.5]
-    counts = reader.counts()
-    assert (counts["journal"], counts["bars"], counts["conflicts"]) == (1, 3, 1)
+    rows = counts(storage)
+    assert (rows["journal"], rows["bars"], rows["conflicts"]) == (1, 3, 1)
     (conflict,) = reader.conflicts()
     assert (conflict.seq, conflict.type, conflict.ts_init) == (1, "BarsClosed", 9)
 
 
-def test_bars_restated_in_one_batch_and_back_again_are_versions(reader: JournalReader, record: Record) -> None:
+def test_bars_restated_in_one_batch_and_back_again_are_versions(
+    reader: JournalReader, record: Record, storage: SqlStorage
+) -> None:
     def write(tx: Transaction) -> None:
         for close in (50.0, 50.5, 50.0):
             tx.event(make.bars_closed(0, 100.0, close))
 
     record(write)
     assert [bar.close for bar in reader.bars(make.QQQ.id)] == [50.0]
-    assert reader.counts()["bars"] == 1 + 3
+    assert counts(storage)["bars"] == 1 + 3
 
 
-def test_a_bar_that_was_missing_is_added(reader: JournalReader, record: Record) -> None:
+def test_a_bar_that_was_missing_is_added(reader: JournalReader, record: Record, storage: SqlStorage) -> None:
     record(lambda tx: tx.event(make.bars_closed(0, 100.0)), lambda tx: tx.event(make.bars_closed(0, 100.0, 50.0)))
     assert [bar.close for bar in reader.bars(make.QQQ.id)] == [50.0]
-    assert reader.counts()["bars"] == 2
+    assert counts(storage)["bars"] == 2
 
 
 def test_bars_are_the_last_ones_oldest_first(reader: JournalReader, record: Record) -> None:
@@ -183,7 +192,6 @@ def test_orders_and_fills_page_backwards(reader: JournalReader, record: Record) 
     assert [row.working.order.id for row in reader.orders(states=[OrderState.ACCEPTED])] == [orders[0].id]
     newest = reader.fills(limit=3)
     assert [row.fill.exec_id for row in (*newest, *reader.fills(after=newest[-1].id))] == ["4", "3", "2", "1", "0"]
-    assert [row.fill.exec_id for row in reader.fills(order_id=orders[3].id)] == ["3"]
 
 
 def test_a_denial_keeps_every_reason(reader: JournalReader, record: Record) -> None:
@@ -202,12 +210,12 @@ def test_a_denial_keeps_every_reason(reader: JournalReader, record: Record) -> N
     assert [row.working.state for row in reader.orders()] == [OrderState.DENIED]
 
 
-def test_a_signal_is_a_change_of_view(reader: JournalReader, record: Record) -> None:
+def test_a_signal_is_a_change_of_view(reader: JournalReader, record: Record, storage: SqlStorage) -> None:
     for day, strength in enumerate((1.0, 1.0, 0.0, 1.0)):
         order = make.order(day)
         record(lambda tx, o=order, d=day, s=strength: tx.command(make.hold(o, strength=s), cause(tx, d)))
-    counts = reader.counts()
-    assert (counts["decisions"], counts["signals"]) == (4, 3)
+    rows = counts(storage)
+    assert (rows["decisions"], rows["signals"]) == (4, 3)
     early = reader.decisions(instrument=make.SPY.id, at=make.T0 + make.DAY)
     assert [row.ts_event for row in early] == [make.T0 + make.DAY, make.T0]
     assert not reader.decisions(instrument=make.QQQ.id)

@@ -82,12 +82,10 @@ def flat(count: int, **options: Any) -> Panel:
     return panel(*[(100.0, 101.0, 99.0, 100.5)] * count, **options)
 
 
-def book(
-    data: Panel, *, costs: str = "none", margin_ratio: Decimal | None = None, fill: FillAt = FillAt.NEXT_OPEN
-) -> Book:
+def book(data: Panel, *, costs: str = "none", fill: FillAt = FillAt.NEXT_OPEN) -> Book:
     market = Market(data)
     venue = MatchingVenue(market.instruments, cost_model(costs), fill=fill, half_spread_bps=Decimal(0))
-    return Book(market, venue, Account("DU1", Decimal(100_000), market.instruments), margin_ratio=margin_ratio)
+    return Book(market, venue, Account("DU1", Decimal(100_000), market.instruments))
 
 
 def wire_order(order_id: int = 1, *, action: str = "BUY", quantity: int = 100, **more: Any) -> PlaceOrder:
@@ -95,4 +93,4 @@ def wire_order(order_id: int = 1, *, action: str = "BUY", quantity: int = 100, *
         "contract": ContractQuery(symbol="AAPL", sec_type="STK", exchange="SMART", currency="USD"), "order_type": "MKT",
         "limit": None, "aux": None, "tif": "DAY", "account": "", "order_ref": "RT-ONE",
     }  # fmt: skip
-    return PlaceOrder(req_id=order_id, action=action, quantity=Decimal(quantity), **(values | more))
+    return PlaceOrder(order_id=order_id, action=action, quantity=Decimal(quantity), **(values | more))

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from robotrader.model import Instrument, Side, stock
 from robotrader.simulation.gateway.account import Account
-from robotrader.simulation.gateway.book import Book, Charged, Executed, Notice, Opened, Report, Status
+from robotrader.simulation.gateway.book import Book, Notice, Report, Ticket
 from robotrader.simulation.gateway.contracts import Contracts
+from robotrader.simulation.gateway.record import Execution
 from robotrader.simulation.gateway.requests import ContractQuery, PlaceOrder
 from robotrader.simulation.venue import FillAt, VenueFill
 from tests.unit.simulation.gateway.rig import AAPL, FIRST_OPEN, IBM, SESSION, book, flat, panel, wire_order
@@ -20,13 +21,11 @@ D = Decimal
 
 
 def kinds(reports: list[Report]) -> list[str]:
-    return [
-        f"{type(r).__name__} {r.ticket.status}" if isinstance(r, Opened | Status) else type(r).__name__ for r in reports
-    ]
+    return [f"{r.name} {r.of.status}" if isinstance(r.of, Ticket) else r.name for r in reports]
 
 
 def codes(reports: list[Report]) -> list[int]:
-    return [r.code for r in reports if isinstance(r, Notice)]
+    return [r.of.code for r in reports if isinstance(r.of, Notice)]
 
 
 def place(target: Book, order: PlaceOrder, client_id: int = 1) -> list[Report]:
@@ -41,13 +40,13 @@ def close_session(target: Book) -> list[Report]:
 
 def test_a_market_order_fills_at_the_next_open() -> None:
     target = book(flat(3), costs="ibkr_fixed")
-    assert kinds(place(target, wire_order())) == ["Opened PreSubmitted", "Status PreSubmitted"]
+    assert kinds(place(target, wire_order())) == ["openOrder PreSubmitted", "orderStatus PreSubmitted"]
     reports = close_session(target)
-    assert kinds(reports) == ["Executed", "Opened Filled", "Status Filled", "Charged"]
-    executed = reports[0]
-    assert isinstance(executed, Executed)
-    assert (executed.execution.price, executed.execution.ts, executed.execution.realized) == (D(100), FIRST_OPEN, None)
-    assert isinstance(reports[3], Charged)
+    assert kinds(reports) == ["execDetails", "openOrder Filled", "orderStatus Filled", "commissionReport"]
+    executed = reports[0].of
+    assert isinstance(executed, Execution)
+    assert (executed.price, executed.ts, executed.realized) == (D(100), FIRST_OPEN, None)
+    assert reports[3].of is executed
     assert target.account.cash == D("89999.000000")
     assert target.idle
     assert target.next_id(1) == 2
@@ -59,7 +58,8 @@ def test_a_venue_that_fills_at_this_close_answers_at_once() -> None:
     close_session(target)
     reports = place(target, wire_order())
     assert kinds(reports) == [
-        "Opened PreSubmitted", "Status PreSubmitted", "Executed", "Opened Filled", "Status Filled", "Charged",
+        "openOrder PreSubmitted", "orderStatus PreSubmitted",
+        "execDetails", "openOrder Filled", "orderStatus Filled", "commissionReport",
     ]  # fmt: skip
     assert (target.executions[0].price, target.executions[0].ts) == (D("100.50"), target.market.now)
 
@@ -80,9 +80,9 @@ def test_changes_that_make_another_order_are_refused() -> None:
     place(target, wire_order(order_type="LMT", limit=D(50), tif="GTC"))
     assert codes(place(target, wire_order(action="SELL", order_type="LMT", limit=D(50)))) == [105]
     changed = place(target, wire_order(quantity=10, order_type="STP", aux=D(500), tif="GTC"))
-    assert kinds(changed) == ["Opened PreSubmitted", "Status PreSubmitted"]
+    assert kinds(changed) == ["openOrder PreSubmitted", "orderStatus PreSubmitted"]
     assert codes(target.cancel(2, 1)) == [10147]  # another client's
-    assert kinds(target.cancel(1, 1)) == ["Status Cancelled", "Notice"]
+    assert kinds(target.cancel(1, 1)) == ["orderStatus Cancelled", "error"]
     assert codes(target.cancel(1, 1)) == [10148]
 
 
@@ -90,14 +90,14 @@ def test_day_orders_end_with_the_session_and_gtc_orders_stay() -> None:
     target = book(flat(3))
     place(target, wire_order(1, order_type="LMT", limit=D(50)))
     place(target, wire_order(2, order_type="LMT", limit=D(50), tif="GTC"))
-    assert kinds(close_session(target)) == ["Status Cancelled"]
+    assert kinds(close_session(target)) == ["orderStatus Cancelled"]
     (ended,) = target.completed
     assert (ended.order_id, ended.ended_at, ended.ended_as) == (1, FIRST_OPEN + SESSION, "Cancelled by System")
     assert [t.order_id for t in target.open_orders()] == [2]
 
 
 def test_margin_is_asked_of_what_adds_to_a_position_only() -> None:
-    target = book(flat(4), margin_ratio=D("0.5"))
+    target = book(flat(4))
     close_session(target)
     assert codes(place(target, wire_order(1, quantity=1_991))) == [201]
     assert codes(place(target, wire_order(2, quantity=1_990))) == []
@@ -116,10 +116,10 @@ def test_contracts_are_found_by_any_name_that_fits() -> None:
     con_id = contracts.fields[IBM.id]["conId"]
     assert find(con_id=con_id) == find(symbol="IBM", sec_type="STK") == ["IBM.NYSE"]
     assert find(symbol="AAPL", sec_type="STK", exchange="SMART", currency="USD") == ["AAPL.NASDAQ", "AAPL.SMART"]
-    assert find(local_symbol="AAPL", sec_type="STK", primary_exchange="NASDAQ") == ["AAPL.NASDAQ"]
+    assert find(symbol="AAPL", sec_type="STK", primary_exchange="NASDAQ") == ["AAPL.NASDAQ"]
     assert find(symbol="IBM", sec_type="OPT") == find(symbol="IBM", sec_type="STK", currency="EUR") == []
     assert find() == []
-    assert contracts.find(ContractQuery(con_id=1)) == ()
+    assert contracts.find(ContractQuery(con_id=1)) == []
     assert Contracts((IBM,)).fields[IBM.id]["conId"] == con_id  # whatever else there is
 
 
@@ -147,7 +147,7 @@ def test_cost_and_profit_count_commissions_as_ibkr_does() -> None:
     assert account.apply(fill(Side.BUY, 50, "11")) == D("48")
     assert (held.quantity, held.cost) == (0, D(0))
     assert account.equity({AAPL.id: 99.0}) == account.cash == D(10_000) + D("48.5") + D("98.5") + D(48)
-    values = account.values({}, D("0.5"))
+    values = account.values({})
     assert (values["RealizedPnL"], values["UnrealizedPnL"], values["BuyingPower"]) == ("195.00", "0.00", "40780.00")
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from robotrader.simulation.gateway import messages
-from robotrader.simulation.gateway.layout import encode, names
-from robotrader.simulation.gateway.wire import split
+from robotrader.simulation.gateway.wire import encode, names, split
 
 
 def test_guards_and_constants() -> None:

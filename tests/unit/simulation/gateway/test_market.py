@@ -13,7 +13,7 @@ from robotrader.data.panel import Panel
 from robotrader.model import Bar, BarSpec
 from robotrader.simulation.gateway.history import rows
 from robotrader.simulation.gateway.market import Market, part
-from robotrader.simulation.gateway.requests import ContractQuery, History, Refused
+from robotrader.simulation.gateway.requests import Refused, Request
 from tests.unit.simulation.gateway.rig import AAPL, DAY, FIRST_OPEN, SECOND, SESSION, flat, panel
 
 MINUTE = 60 * SECOND
@@ -30,11 +30,8 @@ def minutes(days: int = 3, each: int = 390) -> Panel:
 
 
 def asked(market: Market, duration: str = "2 D", size: str = "1 day", end: str = "") -> list[tuple[float, ...]]:
-    request = History(
-        contract=ContractQuery(), end=end, bar_size=size, duration=duration, what="TRADES", epoch_dates=False,
-        keep_up_to_date=False,
-    )  # fmt: skip
-    return rows(market, AAPL.id, request)
+    values = {"end": end, "barSize": size, "duration": duration, "what": "TRADES"}
+    return rows(market, AAPL.id, Request("history", values))
 
 
 def step(market: Market) -> int:
@@ -49,7 +46,6 @@ def step(market: Market) -> int:
 def test_sessions_pass_one_by_one() -> None:
     market = Market(flat(3))
     assert market.now == FIRST_OPEN - 3_600 * SECOND
-    assert not market.is_open
     assert market.last == {}
     assert step(market) == 1
     assert (market.now, market.last) == (FIRST_OPEN + SESSION, {AAPL.id: 100.5})
@@ -66,7 +62,6 @@ def test_intraday_bars_make_one_session_a_day() -> None:
 
 def test_a_market_can_begin_inside_the_data() -> None:
     market = Market(flat(3), FIRST_OPEN + DAY)
-    assert market.is_open
     assert (market.last_close(AAPL.id), market.next_close) == (100.5, FIRST_OPEN + DAY + SESSION)
 
 

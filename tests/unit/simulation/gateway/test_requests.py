@@ -10,21 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robotrader.simulation.gateway.requests import (
-    AccountSummary,
-    AccountUpdates,
-    ContractDetails,
-    ContractQuery,
-    Executions,
-    History,
-    MarketData,
-    MarketDataType,
-    PlaceOrder,
-    Refused,
-    Simple,
-    StartApi,
-    decode,
-)
+from robotrader.simulation.gateway.requests import ContractQuery, PlaceOrder, Refused, Request, decode
 from robotrader.simulation.gateway.wire import Malformed
 from tests.unit.simulation.gateway.rig import asked
 
@@ -38,8 +24,8 @@ def test_orders_of_ib_async(version: int) -> None:
     order = ib_async.Order(
         action="SELL", totalQuantity=5, orderType="LMT", lmtPrice=9.87, orderRef="RT-X", account="DU1", outsideRth=True
     )
-    assert asked(version, "placeOrder", 7, AAPL, order) == PlaceOrder(
-        req_id=7, contract=QUERY, action="SELL", quantity=Decimal(5), order_type="LMT", limit=Decimal("9.87"),
+    assert asked(version, "placeOrder", 7, AAPL, order).order == PlaceOrder(
+        order_id=7, contract=QUERY, action="SELL", quantity=Decimal(5), order_type="LMT", limit=Decimal("9.87"),
         aux=None, tif="", account="DU1", order_ref="RT-X", outside_rth=True,
     )  # fmt: skip
 
@@ -57,16 +43,15 @@ def test_orders_of_ib_async(version: int) -> None:
         ("goodTillDate", "20240105", "goodTillDate"),
         ("conditions", [ib_async.TimeCondition(time="20240105 10:00:00")], "conditions"),
         ("scaleInitLevelSize", 5, "scaleInit"),
+        ("scalePriceIncrement", 0.5, "scaleIncrement"),
         ("minQty", 5, "minQty"),
     ],
 )
 def test_attributes_that_are_not_simulated_are_named(attribute: str, value: object, name: str) -> None:
-    order = ib_async.Order(action="BUY", totalQuantity=1, orderType="MKT", scalePriceIncrement=0.5)
+    order = ib_async.Order(action="BUY", totalQuantity=1, orderType="MKT")
     setattr(order, attribute, value)
     order.algoParams = [ib_async.TagValue("a", "1"), ib_async.TagValue("b", "2")]
-    found = asked(178, "placeOrder", 1, AAPL, order)
-    assert isinstance(found, PlaceOrder)
-    assert found.unsupported == (name,)
+    assert asked(178, "placeOrder", 1, AAPL, order).order.unsupported == name
 
 
 def test_an_order_of_the_official_client_at_200() -> None:
@@ -80,33 +65,31 @@ def test_an_order_of_the_official_client_at_200() -> None:
         "", u, u, u, u, u, "0", "", "", "", u, "", "", "", "", "0", "0", "0", "0", "", "0", "0", "", "", "", "0", "0",
         "", "0",
     ]  # fmt: skip
-    found = decode(fields, 200)
+    found = decode(fields, 200).order
     assert found == PlaceOrder(
-        req_id=12, contract=QUERY, action="BUY", quantity=Decimal(100), order_type="STP", limit=None,
+        order_id=12, contract=QUERY, action="BUY", quantity=Decimal(100), order_type="STP", limit=None,
         aux=Decimal("98.5"), tif="GTC", account="", order_ref="RT-Y",
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_everything_else_of_ib_async(version: int) -> None:
-    history: tuple[object, ...] = (5, AAPL, "20240102 16:00:00", "2 D", "1 day", "TRADES", True, 2, True, [])
-    assert asked(version, "reqHistoricalData", *history) == History(
-        req_id=5, contract=QUERY, end="20240102 16:00:00", bar_size="1 day", duration="2 D", what="TRADES",
-        epoch_dates=True, keep_up_to_date=True,
-    )  # fmt: skip
-    assert asked(version, "reqContractDetails", 6, AAPL) == ContractDetails(req_id=6, contract=QUERY)
-    assert asked(version, "reqMktData", 7, AAPL, "236,233", True, False, []) == MarketData(
-        req_id=7, contract=QUERY, generics=("236", "233"), snapshot=True
-    )
-    assert asked(version, "reqMarketDataType", 3) == MarketDataType(kind=3)
-    assert asked(
-        version, "reqExecutions", 8, ib_async.ExecutionFilter(clientId=2, symbol="AAPL", side="BUY")
-    ) == Executions(req_id=8, client_id=2, time="", symbol="AAPL", exchange="", side="BUY")
-    assert asked(version, "reqAccountUpdates", True, "DU1") == AccountUpdates(subscribe=True)
-    assert asked(version, "reqAccountSummary", 9, "All", "NetLiquidation,TotalCashValue") == AccountSummary(
-        req_id=9, tags=("NetLiquidation", "TotalCashValue")
-    )
-    assert asked(version, "startApi") == StartApi(client_id=-1)
+    bars: tuple[object, ...] = (5, AAPL, "20240102 16:00:00", "2 D", "1 day", "TRADES", True, 2, True, [])
+    history = asked(version, "reqHistoricalData", *bars)
+    assert (history.what, history.req_id, history.contract) == ("history", 5, QUERY)
+    assert [history.values[n] for n in ("end", "barSize", "duration", "what", "format")] == [
+        "20240102 16:00:00", "1 day", "2 D", "TRADES", "2",
+    ]  # fmt: skip
+    assert history.flag("keep")
+    details = asked(version, "reqContractDetails", 6, AAPL)
+    assert (details.what, details.req_id, details.contract) == ("contract details", 6, QUERY)
+    quotes = asked(version, "reqMktData", 7, AAPL, "236,233", True, False, [])
+    assert (quotes.what, quotes.req_id, quotes.contract, quotes.flag("snapshot")) == ("quotes", 7, QUERY, True)
+    mine = asked(version, "reqExecutions", 8, ib_async.ExecutionFilter(clientId=2, symbol="AAPL", side="BUY"))
+    assert (mine.req_id, mine.integer("clientId"), mine.values["symbol"], mine.values["side"]) == (8, 2, "AAPL", "BUY")
+    assert asked(version, "reqAccountUpdates", True, "DU1").flag("subscribe")
+    assert asked(version, "reqMarketDataType", 3).what == "market data type"
+    assert asked(version, "startApi").required("clientId") == -1
 
 
 @pytest.mark.parametrize(
@@ -125,21 +108,19 @@ def test_everything_else_of_ib_async(version: int) -> None:
         ("cancelOrder", (3,), "cancel order", 3),
         ("cancelHistoricalData", (4,), "end history", 4),
         ("cancelMktData", (5,), "end quotes", 5),
-        ("cancelAccountSummary", (6,), "end summary", 6),
         ("reqAccountUpdatesMulti", (7, "DU1", "", False), "account values", 7),
         ("cancelAccountUpdatesMulti", (8,), "end account values", 8),
     ],
 )
 def test_simple_requests(method: str, args: tuple[object, ...], what: str, req_id: int) -> None:
-    assert asked(178, method, *args) == Simple(what=what, req_id=req_id)
+    found = asked(178, method, *args)
+    assert (found.what, found.req_id) == (what, req_id)
 
 
 def test_messages_that_lost_their_version_field() -> None:
-    assert decode(["4", "3", "", "", ""], 192) == Simple(what="cancel order", req_id=3)
-    assert decode(["58", "", ""], 192) == Simple(what="cancel all")
-    found = decode(["7", "3", "8", "0", "", "", "", "", "", "", "3", "0"], 200)
-    assert isinstance(found, Executions)
-    assert found.last_days == 3
+    assert decode(["4", "3", "", "", ""], 192).req_id == 3
+    assert decode(["58", "", ""], 192) == Request("cancel all", {})
+    assert decode(["7", "3", "8", "0", "", "", "", "", "", "", "3", "0"], 200).req_id == 8
 
 
 def test_unknown_messages() -> None:
@@ -158,5 +139,31 @@ junk = st.one_of(st.text(max_size=6), st.sampled_from(["0", "1", "7", "-1", "STK
     st.sampled_from([157, 166, 178, 192, 200]),
 )
 def test_no_fields_can_do_more_than_be_malformed(number: str, fields: list[str], version: int) -> None:
-    with suppress(Malformed):
-        decode([number, *fields], version)
+    with suppress(Malformed, Refused):
+        request = decode([number, *fields], version)
+        if number == "3":
+            assert request.order.order_id == request.req_id
+
+
+@pytest.mark.parametrize(
+    "unset", ["", "1.7976931348623157E308", "1.7976931348623157e+308", "2147483647", "9223372036854775807"]
+)
+def test_every_form_of_unset_reads_as_none(unset: str) -> None:
+    request = Request("x", {"n": unset})
+    assert request.integer("n") is None
+    assert request.decimal("n") is None
+    assert not request.flag("n")
+    with pytest.raises(Malformed, match="missing"):
+        request.required("n")
+
+
+@pytest.mark.parametrize("bad", ["x", "1.5", "9" * 19, "1_000", "٣"])
+def test_what_is_no_whole_number_is_malformed(bad: str) -> None:
+    with pytest.raises(Malformed):
+        Request("x", {"n": bad}).integer("n")
+
+
+@pytest.mark.parametrize("bad", ["x", "NaN", "Infinity", "1E+99999999", "1e-40"])
+def test_what_is_no_quantity_or_price_is_malformed(bad: str) -> None:
+    with pytest.raises(Malformed):
+        Request("x", {"n": bad}).decimal("n")
