@@ -115,13 +115,10 @@ class BrokerSnapshot(Struct, frozen=True, kw_only=True):
 
 
 class Broker(Protocol):
-    """Where orders go. Outcomes arrive in the inbox as `BrokerMessage`s."""
+    """Where orders go. Both calls only write to the wire: outcomes arrive in the inbox as `BrokerMessage`s."""
 
-    def submit(self, order: Order, broker_order_id: int) -> None:
-        """Write one order to the wire; nothing is known until messages arrive."""
-
-    def cancel(self, order_id: OrderId) -> None:
-        """Ask to cancel; the outcome arrives as messages."""
+    def submit(self, order: Order, broker_order_id: int) -> None: ...
+    def cancel(self, order_id: OrderId) -> None: ...
 
     def interpret(self, message: BrokerMessage) -> Sequence[AnyEvent]:
         """Turn a raw message into events; pure but for the map of known order ids.
@@ -169,7 +166,7 @@ class Transaction(Protocol):
 
 
 class Journal(Protocol):
-    """The ordered, append-only record. One writer: every method raises `InvariantViolation` once another took it."""
+    """The ordered, append-only record. One writer: writing raises `InvariantViolation` once another took it."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Open one write transaction; leaving it without an error commits durably."""

@@ -16,9 +16,7 @@ from robotrader.web import WebConfig, create_app, issue_login_code, login_url, s
 from scripts.screenshot import ARGUMENTS, CHROMIUM
 from tests.unit.web.fake_journal import FakeReader, seeded
 
-QUICK = WebConfig(
-    simulated=True, data_note="Prices are scaled by Adj Close / Close.", poll_s=0.02, heartbeat_s=1.0
-)  # fmt: skip
+SCALED = WebConfig(simulated=True, data_note="Prices are scaled by Adj Close / Close.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -82,7 +80,9 @@ class Server:
         shutdown = asyncio.Event()
         loop = asyncio.get_running_loop()
         self._stop = lambda: loop.call_soon_threadsafe(shutdown.set)
-        app = create_app(lambda: self.journal, self.journal.submit, QUICK, state_dir=self.state_dir)
+        app = create_app(lambda: self.journal, self.journal.submit, SCALED, state_dir=self.state_dir)
+        live = app.extensions["robotrader"].live
+        live.poll_s, live.heartbeat_s = 0.02, 1.0
         await serve(app, "127.0.0.1", self.port, shutdown.wait, ready=ready.set_result)
 
 

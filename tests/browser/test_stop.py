@@ -2,8 +2,8 @@
 
 from playwright.sync_api import Page, expect
 
-from robotrader.model import Action
-from tests.browser.conftest import Open, Server
+from robotrader.model import Action, TradingState
+from tests.browser.conftest import Open, Server, Watch
 from tests.unit.web.fake_journal import FakeReader
 
 
@@ -74,6 +74,28 @@ def test_reduce_from_a_phone(open_page: Open, server: Server) -> None:
     page.get_by_role("dialog").get_by_role("button", name="REDUCE").tap()
     expect(page.get_by_role("dialog")).to_be_hidden()
     assert asked(server.journal) == [(Action.REDUCE, "no reason given")]
+
+
+def test_a_halt_takes_the_reduce_button_away(open_page: Open, server: Server) -> None:
+    page = open_page()
+    reduce = page.locator('.top [data-opens="reduce"]')
+    expect(reduce).to_be_visible()
+    server.journal.set_state(TradingState.HALTED, "odd fills")
+    expect(reduce).to_be_hidden()
+    server.journal.set_state(TradingState.ACTIVE, "")
+    expect(reduce).to_be_visible()
+
+
+def test_a_dialog_that_a_halt_overtook_explains_why_it_may_not_reduce(
+    open_page: Open, server: Server, watch: Watch
+) -> None:
+    page = open_page()
+    page.locator('[data-opens="reduce"]:visible').click()
+    server.journal.set_state(TradingState.HALTED, "odd fills")
+    page.get_by_role("dialog").get_by_role("button", name="REDUCE").click()
+    expect(page.get_by_role("dialog").locator("[data-result]")).to_contain_text("Trading is halted, which is stricter")
+    assert asked(server.journal) == []
+    watch.expect("409")
 
 
 def test_without_javascript_everything_is_read_and_halt_works(open_page: Open, server: Server) -> None:

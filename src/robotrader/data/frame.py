@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from robotrader.data.panel import Floats, Panel, Times
+from robotrader.data.panel import VALUES, Floats, Panel, Times
 from robotrader.model import NANOS_PER_SECOND, BarSpec, DataError, Instrument, SessionTable
 
-PRICES = ("open", "high", "low", "close")
-VALUES = (*PRICES, "volume")
 DAY_NS = BarSpec.DAY.nanos
 
 
@@ -83,13 +81,7 @@ def oldest_first(frame: BarFrame) -> BarFrame:
 
 
 def infer_spec(frame: BarFrame) -> BarSpec:
-    """Tell the length of the bars: the most common distance between two bars of a symbol.
-
-    Raises
-    ------
-    DataError
-        There are fewer than two bars of any symbol, or the distance is no length that we know.
-    """
+    """Tell the length of the bars, the most common distance between two of a symbol; `DataError` for an unknown one."""
     gaps = symbol_gaps(frame)
     gaps = gaps[gaps != 0]
     known = ", ".join(BarSpec)
@@ -97,10 +89,10 @@ def infer_spec(frame: BarFrame) -> BarSpec:
         raise DataError(f"one bar does not tell its length: give at least two, of {known}")
     sizes, counts = np.unique(np.abs(gaps), return_counts=True)
     most = int(sizes[np.argmax(counts)])
-    for spec in BarSpec:
-        if spec.nanos == most:
-            return spec
-    raise DataError(f"bars come every {most / NANOS_PER_SECOND:g} s; expected one of {known}")
+    spec = next((spec for spec in BarSpec if spec.nanos == most), None)
+    if spec is None:
+        raise DataError(f"bars come every {most / NANOS_PER_SECOND:g} s; expected one of {known}")
+    return spec
 
 
 def compact(frame: BarFrame) -> BarFrame:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from robotrader.model import Bar, BarSpec, DataError, Instrument, InstrumentId
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
+
+PRICES = ("open", "high", "low", "close")
+VALUES = (*PRICES, "volume")
 
 _CHUNK = 65_536
 
@@ -40,15 +43,9 @@ class Panel:
     volume: Floats
 
     def __post_init__(self) -> None:
-        """Refuse shapes and times that do not fit together.
-
-        Raises
-        ------
-        DataError
-            The arrays do not have the stated shapes, or time does not ascend.
-        """
+        """Raise `DataError` for shapes and times that do not fit together."""
         shape = (len(self.ts), len(self.instruments))
-        for name in ("open", "high", "low", "close", "volume"):
+        for name in VALUES:
             if getattr(self, name).shape != shape:
                 raise DataError(f"panel: {name} must have shape {shape}, found {getattr(self, name).shape}")
         if len(self.ts) > 1 and not bool(np.all(np.diff(self.ts) > 0)):
@@ -71,29 +68,17 @@ class Panel:
     def rows(self, start: int, stop: int) -> "Panel":
         """Return the rows start <= i < stop, as views."""
         cut = slice(start, stop)
-        return Panel(
-            instruments=self.instruments, spec=self.spec, opened=self.opened[cut], ts=self.ts[cut],
-            open=self.open[cut], high=self.high[cut], low=self.low[cut], close=self.close[cut], volume=self.volume[cut],
-        )  # fmt: skip
+        return replace(self, **{name: getattr(self, name)[cut] for name in ("opened", "ts", *VALUES)})
 
     def columns(self, ids: tuple[InstrumentId, ...]) -> "Panel":
-        """Return the panel of these instruments, in this order, on the same time axis.
-
-        Raises
-        ------
-        DataError
-            An instrument is not in the panel.
-        """
+        """Return the panel of these instruments, in this order; `DataError` where one is not in it."""
         where = {iid: k for k, iid in enumerate(self.ids)}
         unknown = [iid for iid in ids if iid not in where]
         if unknown:
             raise DataError(f"no data for {', '.join(unknown)}; there is: {', '.join(self.ids)}")
         pick = [where[iid] for iid in ids]
-        return Panel(
-            instruments=tuple(self.instruments[k] for k in pick), spec=self.spec, opened=self.opened, ts=self.ts,
-            open=self.open[:, pick], high=self.high[:, pick], low=self.low[:, pick], close=self.close[:, pick],
-            volume=self.volume[:, pick],
-        )  # fmt: skip
+        cells = {name: getattr(self, name)[:, pick] for name in VALUES}
+        return replace(self, instruments=tuple(self.instruments[k] for k in pick), **cells)
 
     def cross_sections(self) -> Iterator[tuple[int, int, tuple[Bar, ...]]]:
         """Yield (opened, ts, bars) row by row; instruments without a bar are left out.
@@ -125,7 +110,7 @@ class Panel:
 def _column(panel: Panel, k: int) -> list[Bar | None]:
     """Return column `k` as bars, None where there is no bar."""
     iid, spec = panel.instruments[k].id, panel.spec
-    cells = (a[:, k].tolist() for a in (panel.open, panel.high, panel.low, panel.close, panel.volume))
+    cells = (getattr(panel, name)[:, k].tolist() for name in VALUES)
     bars: list[Bar | None] = [
         Bar(instrument=iid, ts_event=ts, open=o, high=h, low=lo, close=c, volume=v, spec=spec)
         for ts, o, h, lo, c, v in zip(panel.ts.tolist(), *cells, strict=True)

@@ -6,7 +6,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from robotrader.data.frame import VALUES, BarFrame, session_days
+from robotrader.data.frame import BarFrame, session_days
+from robotrader.data.panel import VALUES
 from robotrader.model import SessionTable
 
 Flags = NDArray[np.bool_]
@@ -79,9 +80,7 @@ def _code(rule: Rule) -> int:
 def _broken_values(frame: BarFrame) -> NDArray[np.int8]:
     """Return per row the code of the first value rule it breaks, 0 for none."""
     broken = np.zeros(len(frame), np.int8)
-    finite = np.ones(len(frame), np.bool_)
-    for name in VALUES:
-        finite &= np.isfinite(getattr(frame, name))
+    finite = np.all([np.isfinite(getattr(frame, name)) for name in VALUES], axis=0)
     bottom, top = np.minimum(frame.open, frame.close), np.maximum(frame.open, frame.close)
     tests: tuple[tuple[Rule, Flags], ...] = (  # the weakest first: a later one overwrites
         (Rule.VOLUME, frame.volume < 0),

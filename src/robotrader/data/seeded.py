@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from robotrader.data.frame import DAY_NS
 from robotrader.data.instruments import instrument_of
-from robotrader.data.panel import Floats, Panel, Times
+from robotrader.data.panel import VALUES, Floats, Panel, Times
 from robotrader.model import BarSpec, ConfigError, DataError, SessionTable
 
 Raw = NDArray[np.uint64]
@@ -36,13 +36,7 @@ class SeedSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bars: int = 2_520
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be generated.
-
-        Raises
-        ------
-        ConfigError
-            A number is out of range, or the symbols are empty or repeated.
-        """
+        """Raise `ConfigError` for a number out of range and for symbols that are empty or repeated."""
         if self.seed < 0 or self.bars < 1:
             raise ConfigError(f"expected seed >= 0 and bars >= 1, found seed {self.seed} and bars {self.bars}")
         if not self.symbols or not all(self.symbols) or len(set(self.symbols)) < len(self.symbols):
@@ -52,14 +46,8 @@ class SeedSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def generate(spec: SeedSpec, sessions: SessionTable) -> Panel:
     """Walk prices in whole cents through the sessions, each symbol on its own random stream.
 
-    A longer set begins with the shorter one, and a symbol's bars do not depend on the other symbols.
-
-    Parameters
-    ----------
-    spec : SeedSpec
-        Seed, symbols, bar length and bars for each symbol.
-    sessions : SessionTable
-        Sessions from the first bar on. The last bar of a session ends at its close, however short.
+    A longer set begins with the shorter one, and a symbol's bars do not depend on the other symbols. The last bar
+    of a session ends at its close, however short.
 
     Raises
     ------
@@ -69,11 +57,9 @@ def generate(spec: SeedSpec, sessions: SessionTable) -> Panel:
     opened, ts, session = _grid(spec, sessions)
     columns = [_walk(_words(spec, symbol), opened, ts, session) for symbol in spec.symbols]
     stacked = np.stack(columns, axis=-1)  # (5, n_bars, n_instruments)
-    o, h, lo, c, v = (np.ascontiguousarray(part) for part in stacked)
-    return Panel(
-        instruments=tuple(instrument_of(s) for s in spec.symbols), spec=spec.spec, opened=opened, ts=ts,
-        open=o, high=h, low=lo, close=c, volume=v,
-    )  # fmt: skip
+    cells = {name: np.ascontiguousarray(part) for name, part in zip(VALUES, stacked, strict=True)}
+    instruments = tuple(instrument_of(s) for s in spec.symbols)
+    return Panel(instruments=instruments, spec=spec.spec, opened=opened, ts=ts, **cells)
 
 
 def _grid(spec: SeedSpec, sessions: SessionTable) -> tuple[Times, Times, NDArray[np.int64]]:

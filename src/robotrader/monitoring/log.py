@@ -25,17 +25,12 @@ Format = Literal["auto", "json", "console"]
 def configure(level: str = "INFO", style: Format = "auto", stream: TextIO | None = None) -> None:
     """Send all logs of this process to one stream; calling it again replaces the earlier set-up.
 
-    Parameters
-    ----------
-    level : str
-        DEBUG, INFO, WARNING or ERROR; for our records and everyone's.
-    style : {"auto", "json", "console"}
-        One JSON object a line, or lines for people; `auto`: console on a terminal.
-    stream : text stream, optional
-        Default stderr: stdout belongs to results.
+    `level` is for our records and everyone's; `style` one JSON object a line, or lines for people, `auto` these on a
+    terminal; `stream` by default stderr: stdout belongs to results.
     """
     out = stream or sys.stderr
     human = style == "console" or (style == "auto" and out.isatty())
+    color = out.isatty() and not os.environ.get("NO_COLOR")
     before: Sequence[Processor] = (  # run on both kinds of records
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -47,7 +42,7 @@ def configure(level: str = "INFO", style: Format = "auto", stream: TextIO | None
     handler.setFormatter(
         ProcessorFormatter(
             foreign_pre_chain=before,
-            processors=[ProcessorFormatter.remove_processors_meta, *_ends(human=human, color=_wants_color(out))],
+            processors=[ProcessorFormatter.remove_processors_meta, *_ends(human=human, color=color)],
         )
     )
     structlog.configure(
@@ -84,10 +79,6 @@ def _ends(*, human: bool, color: bool) -> list[Processor]:
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Mask secrets and accounts in a record, drop control characters, bound its size."""
     return {str(key): clean(value, str(key)) for key, value in event.items()}
-
-
-def _wants_color(stream: TextIO) -> bool:
-    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 class _Handler(logging.StreamHandler[TextIO]):

@@ -44,7 +44,7 @@ def create_app(
         Wall clock in seconds: sessions, and data ages where the trader's clock is the system's.
     """
     app = Quart("robotrader.web", static_folder=None, template_folder="templates")
-    app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
+    app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.globals.update(csrf_token=security.csrf, version=__version__)
     app.extensions[EXTENSION] = context = Web(reader_factory, submit_request, config, state_dir=state_dir, now=now)
@@ -64,7 +64,7 @@ def create_app(
     app.register_blueprint(dashboard.blueprint)
     assets.register(app, Path(app.root_path) / "static")
     app.add_url_rule("/healthz", "healthz", _healthz)
-    app.after_serving(_closing(context))
+    app.after_serving(context.close)
     return app
 
 
@@ -115,10 +115,3 @@ def _listen(host: str, port: int) -> socket.socket:
 async def _healthz() -> dict[str, str]:
     """Tell that the process answers; no login."""
     return {"status": "ok"}
-
-
-def _closing(context: Web) -> Callable[[], Awaitable[None]]:
-    async def close() -> None:
-        context.close()
-
-    return close

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from robotrader.model import Action
 from robotrader.ports import JournalReader
 from robotrader.web import panels, queries, views
 from robotrader.web.config import WebConfig
+from robotrader.web.frame import stop_command
 from robotrader.web.layout import Page
 from robotrader.web.live import LiveFeed
 from robotrader.web.requests import RequestAck, RequestDesk, SubmitRequest
@@ -35,15 +35,16 @@ class Web:
         config: WebConfig,
         *,
         state_dir: Path,
-        now: Now = time.time,
+        now: Now,
     ) -> None:
-        self.config = config
         self.state_dir = state_dir
         self.now = now
-        self.sessions = SessionStore(state_dir, config, now)
-        self.logins = Throttle(config.logins_per_minute, now)
-        self.desk = RequestDesk(submit_request)
-        self.live = LiveFeed(self._head, self._page, config)
+        self.sessions = SessionStore(state_dir, now)
+        self.logins = Throttle(now)
+        self.live = LiveFeed(self.read, self._page)
+        self._config = config
+        self._submit = submit_request
+        self._desk = RequestDesk(self._request)
         self._reader_factory = reader_factory
         self._snapshots: SnapshotReader | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
@@ -52,43 +53,46 @@ class Web:
         """Run a query beside the event loop; one at a time, so that a reader needs no locks."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: query(self._reader()))
 
+    async def status(self) -> views.Status:
+        """Read and describe how the trader stands."""
+        return self._describe(await self.read(lambda s: s.status()))
+
     async def ask(self, key: str, action: Action, reason: str) -> RequestAck:
         """Make an operator's request durable, once per `key`; the page shows it from then on."""
-        ack = await self.desk.take(key, action=action, reason=reason, actor=_actor())
+        actor = f"dashboard session {hashlib.sha256(g.session_id.encode()).hexdigest()[:8]}"
+        return await self._desk.take(key, action=action, reason=reason, actor=actor)
+
+    async def refuse_to_loosen(self, action: Action) -> None:
+        """Raise `Conflict` where `action` would let out orders that a halt holds back: only the console may."""
+        if action is Action.REDUCE and queries.is_halted(await self.status()):
+            command = stop_command(action, self.state_dir)
+            raise Conflict(f"Trading is halted, which is stricter; go on from the console: {command}")
+
+    async def close(self) -> None:
+        """End the live streams and the reading thread."""
+        self.live.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _request(self, action: Action, reason: str, actor: str) -> RequestAck:
+        await self.refuse_to_loosen(action)
+        ack = await asyncio.to_thread(self._submit, action, reason, actor)
         if not (ack.recorded or ack.flagged):
             raise Conflict("There is no journal yet, so no trader to ask.")
         self.live.refresh()
         return ack
-
-    def describe(self, rows: StatusRows) -> views.Status:
-        """Describe the trader by its rows and this dashboard's settings."""
-        return queries.status(
-            rows,
-            simulated=self.config.simulated,
-            data_note=self.config.data_note,
-            wall_ns=int(self.now() * 1_000_000_000),
-        )
-
-    def close(self) -> None:
-        """End the live streams and the reading thread."""
-        self.live.close()
-        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _reader(self) -> SnapshotReader:
         if self._snapshots is None:
             self._snapshots = SnapshotReader(self._reader_factory())
         return self._snapshots
 
-    async def _head(self) -> int:
-        return await self.read(lambda snapshots: snapshots.reader.head())
+    def _describe(self, rows: StatusRows) -> views.Status:
+        config, wall_ns = self._config, int(self.now() * 1_000_000_000)
+        return queries.status(rows, simulated=config.simulated, data_note=config.data_note, wall_ns=wall_ns)
 
-    async def _page(self) -> Page:
-        return await self.read(self._build)
-
-    def _build(self, snapshots: SnapshotReader) -> Page:
-        rows = snapshots.page(rows=self.config.table_rows, points=self.config.chart_points)
-        status = self.describe(rows.status)
-        return panels.page(rows, status, currency=self.config.currency, state_dir=self.state_dir)
+    def _page(self, snapshots: SnapshotReader) -> Page:
+        rows = snapshots.status()
+        return panels.page(snapshots.reader, rows, self._describe(rows), state_dir=self.state_dir)
 
 
 def web() -> Web:
@@ -96,8 +100,3 @@ def web() -> Web:
     found = current_app.extensions[EXTENSION]
     assert isinstance(found, Web)  # noqa: S101 - create_app put it there
     return found
-
-
-def _actor() -> str:
-    """Name who asks, for the audit trail: the session, without its secret."""
-    return f"dashboard session {hashlib.sha256(g.session_id.encode()).hexdigest()[:8]}"

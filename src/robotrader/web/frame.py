@@ -4,9 +4,9 @@ import shlex
 from pathlib import Path
 
 from robotrader.model import TradingState
-from robotrader.web import views
+from robotrader.web import queries, views
 from robotrader.web.formatting import NOT_AVAILABLE, duration, moment
-from robotrader.web.layout import Cell, Frame
+from robotrader.web.layout import Cell
 
 MEANING = {
     TradingState.ACTIVE: "Orders may be sent.",
@@ -14,38 +14,41 @@ MEANING = {
     TradingState.HALTED: "No new order is sent.",
     TradingState.LOCKED: "No new order is sent until the trader is unlocked.",
 }
+_BLOCKED = "the instrument is blocked until the broker's answer is known"
 
 
-def frame(status: views.Status, *, day: Cell, state_dir: Path) -> Frame:
+def frame(status: views.Status, *, day: Cell, state_dir: Path) -> dict[str, str | Cell]:
     """Write out mode, trading state, pending requests and clock."""
     state = status.trading_state
-    blocked = state is not None and state is not TradingState.ACTIVE
-    return Frame(
-        mode=status.mode or NOT_AVAILABLE,
-        account=status.account or "",
-        simulated="SIMULATOR" if status.simulated else "",
-        broker=_broker_report(status),
-        clock=f"{moment(status.clock)} UTC" if status.clock else NOT_AVAILABLE,
-        run=_run(status),
-        running="" if status.started is None or status.ended else "yes",
-        state=state or NOT_AVAILABLE,
-        meaning=_meaning(status),
-        detail=_state_detail(status) if blocked else "",
-        resume=resume_command(state_dir) if blocked else "",
-        pending="; ".join(_pending(r, status) for r in status.requests),
-        scopes="; ".join(_scope(s) for s in status.scopes),
-        unresolved=_unresolved(status.unresolved_orders),
-        note=status.data_note,
-        load=f"{_count(status.open_orders, 'open order')}, {_count(status.held, 'position')}" if state else "",
-        open_orders=f"{status.open_orders}" if state else NOT_AVAILABLE,
-        held=f"{status.held}" if state else NOT_AVAILABLE,
-        day=day,
-    )
+    blocked = state not in {None, TradingState.ACTIVE}
+    orders, unresolved = _count(status.open_orders, "open order"), status.unresolved_orders
+    return {
+        "mode": status.mode or NOT_AVAILABLE,
+        "account": status.account or "",
+        "simulated": "SIMULATOR" if status.simulated else "",
+        "broker": _broker_report(status),
+        "clock": f"{moment(status.clock)} UTC" if status.clock else NOT_AVAILABLE,
+        "run": _run(status),
+        "running": "" if status.started is None or status.ended else "yes",
+        "state": state or NOT_AVAILABLE,
+        "meaning": _meaning(status),
+        "detail": _state_detail(status) if blocked else "",
+        "resume": resume_command(state_dir) if blocked else "",
+        "may_reduce": "" if queries.is_halted(status) else "yes",
+        "pending": "; ".join(_pending(r, status) for r in status.requests),
+        "scopes": "; ".join(_scope(s) for s in status.scopes),
+        "unresolved": f"{_count(unresolved, 'order')} of UNKNOWN outcome: {_BLOCKED}" if unresolved else "",
+        "note": status.data_note,
+        "load": f"{orders}, {_count(status.held, 'position')}" if state else "",
+        "open_orders": f"{status.open_orders}" if state else NOT_AVAILABLE,
+        "held": f"{status.held}" if state else NOT_AVAILABLE,
+        "day": day,
+    }
 
 
 def resume_command(state_dir: Path) -> str:
     """Return the exact command that lets orders out again: from the console, with a reason."""
-    return f'robotrader resume --state {shlex.quote(str(state_dir))} --reason "WHY IT IS SAFE"'
+    return f'{stop_command("resume", state_dir)} --reason "WHY IT IS SAFE"'
 
 
 def stop_command(action: str, state_dir: Path) -> str:
@@ -64,20 +67,18 @@ def _meaning(status: views.Status) -> str:
     if status.trading_state is None:
         return "No trader has run on this journal yet. Start one: robotrader demo"
     if status.ended is not None:
-        return f"No trader is running, nothing is sent. It ended {moment(status.ended)}: {_end(status)}."
+        return f"No trader is running, nothing is sent. It ended {_end(status)}."
     return MEANING[status.trading_state]
 
 
 def _end(status: views.Status) -> str:
-    return status.end_reason or "no reason given"
+    return f"{moment(status.ended)}: {status.end_reason or 'no reason given'}"
 
 
 def _run(status: views.Status) -> str:
     if status.started is None:
         return "no trader has run"
-    if status.ended is not None:
-        return f"trader ended {moment(status.ended)}: {_end(status)}"
-    return f"trader started {moment(status.started)}"
+    return f"trader started {moment(status.started)}" if status.ended is None else f"trader ended {_end(status)}"
 
 
 def _state_detail(status: views.Status) -> str:
@@ -94,12 +95,6 @@ def _pending(request: views.Request, status: views.Status) -> str:
 def _scope(scope: views.ScopeState) -> str:
     name = " ".join(part for part in (scope.strategy, scope.instrument) if part)
     return f"{name} is {scope.state}: {scope.reason or 'no reason given'}"
-
-
-def _unresolved(count: int) -> str:
-    if not count:
-        return ""
-    return f"{_count(count, 'order')} of UNKNOWN outcome: the instrument is blocked until the broker's answer is known"
 
 
 def _count(count: int, name: str) -> str:

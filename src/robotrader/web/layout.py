@@ -43,13 +43,13 @@ class Table(Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
 
 
-class Fact(Struct, frozen=True, kw_only=True):
+class Fact(Struct, frozen=True):
     """One number with its name and what it was measured against."""
 
     key: str
     label: str
     value: Cell
-    hint: str = ""
+    hint: str
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -70,35 +70,11 @@ class Chart(Struct, frozen=True, kw_only=True):
     table: Table
 
 
-class Frame(Struct, frozen=True, kw_only=True):
-    """What frames the page: mode, trading state, clock. Texts that are empty are not shown."""
-
-    mode: str
-    account: str
-    simulated: str
-    broker: str
-    clock: str
-    run: str
-    running: str
-    state: str
-    meaning: str
-    detail: str
-    resume: str
-    pending: str
-    scopes: str
-    unresolved: str
-    note: str
-    load: str
-    open_orders: str
-    held: str
-    day: Cell
-
-
 class Page(Struct, frozen=True, kw_only=True):
-    """All panels as of `seq`."""
+    """All panels as of `seq`; `frame` is what stands around them, of which empty texts are not shown."""
 
     seq: int
-    frame: Frame
+    frame: dict[str, str | Cell]
     account: Facts
     equity: Chart
     data: Table

@@ -8,13 +8,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from robotrader.model import RoboTraderError
-from robotrader.web.config import WebConfig
 from robotrader.web.layout import Page
+from robotrader.web.snapshot import SnapshotReader
 
 PANELS = tuple(name for name in Page.__struct_fields__ if name != "seq")
 RETRY_MS = 2_000
@@ -30,14 +31,17 @@ class Panels(Struct, frozen=True):
 
 
 class LiveFeed:
-    """Give all streams the same snapshot, read at most once a poll."""
+    """Give all streams the same snapshot, read at most once a poll; each stream is an open page."""
+
+    poll_s = 0.25  # what the page shows moves at 4 Hz
+    heartbeat_s = 15.0
+    max_streams = 20  # the next page does not move
 
     def __init__(
-        self, head: Callable[[], Awaitable[int]], load: Callable[[], Awaitable[Page]], config: WebConfig
+        self, read: Callable[[Callable[[SnapshotReader], Any]], Awaitable[Any]], load: Callable[[SnapshotReader], Page]
     ) -> None:
-        self._head = head
+        self._read = read
         self._load = load
-        self._config = config
         self._lock = asyncio.Lock()
         self._panels: Panels | None = None
         self._looked = self._loaded = float("-inf")
@@ -55,17 +59,18 @@ class LiveFeed:
     @property
     def full(self) -> bool:
         """Tell whether no further stream is allowed."""
-        return self.streams >= self._config.max_streams
+        return self.streams >= self.max_streams
 
     async def panels(self) -> Panels:
         """Return the panels, not older than one poll."""
         async with self._lock:
             now = time.monotonic()
-            if self._panels is not None and now - self._looked < self._config.poll_s:
+            if self._panels is not None and now - self._looked < self.poll_s:
                 return self._panels
             self._looked = now
-            if self._panels is None or now - self._loaded > _REFRESH_S or await self._head() != self._panels.page.seq:
-                self._panels = _compare(self._panels, await self._load())
+            old = self._panels is None or now - self._loaded > _REFRESH_S
+            if old or await self._read(lambda s: s.reader.head()) != self._panels.page.seq:
+                self._panels = _compare(self._panels, await self._read(self._load))
                 self._loaded = now
             return self._panels
 
@@ -83,18 +88,15 @@ class LiveFeed:
                     events = _changes(panels, sent)
                 except RoboTraderError as error:
                     events = _event("problem", msgspec.json.encode({"detail": error.message}))
-                if time.monotonic() - beat >= self._config.heartbeat_s:
+                if time.monotonic() - beat >= self.heartbeat_s:
                     beat = time.monotonic()
                     events += b": beat\n\n" + _event("beat", b"{}")
                 if events:
                     yield events
-                await self._pause()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._closed.wait(), self.poll_s)
         finally:
             self.streams -= 1
-
-    async def _pause(self) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._closed.wait(), self._config.poll_s)
 
 
 def _compare(before: Panels | None, page: Page) -> Panels:

@@ -1,16 +1,22 @@
 """Views to the page's panels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from robotrader.ports import JournalReader
 from robotrader.web import queries, views
 from robotrader.web.formatting import NOT_AVAILABLE, duration, moment, money, number, percent, price, tone
 from robotrader.web.frame import frame
-from robotrader.web.layout import Cell, Chart, Column, Fact, Facts, Page, PanelState, Row, Table
-from robotrader.web.snapshot import PageRows
+from robotrader.web.layout import Cell, Chart, Column, Fact, Facts, Page, Row, Table
+from robotrader.web.snapshot import StatusRows
 
+CURRENCY = "USD"
+TABLE_ROWS = 50
+CHART_POINTS = 600
 CHART_TABLE_ROWS = 60
 ORDER_STATES = {
     "NEW": ("decided", ""),
@@ -31,38 +37,34 @@ ORDER_STATES = {
 }
 
 
-def page(rows: PageRows, status: views.Status, *, currency: str, state_dir: Path) -> Page:
+def page(reader: JournalReader, rows: StatusRows, status: views.Status, *, state_dir: Path) -> Page:
     """Write out the whole page."""
-    run = rows.status.run
     return Page(
         seq=status.seq,
         frame=frame(status, day=_signed(status.broker.day_pnl), state_dir=state_dir),
-        account=account(status.broker, currency),
-        equity=equity(queries.equity(rows.equity), currency),
-        data=data(status),
-        positions=positions(queries.positions(rows.status.positions, run), currency),
-        strategies=strategies(queries.strategies(run, rows.books), currency),
-        orders=orders([queries.order(row) for row in rows.orders]),
-        fills=fills([queries.fill(row) for row in rows.fills], currency),
-        denials=denials([queries.denial(row) for row in rows.denials]),
+        account=account(status.broker),
+        equity=equity(queries.equity(reader.equity(max_points=CHART_POINTS))),
+        data=data(status.data),
+        positions=positions(queries.positions(rows.positions, rows.run)),
+        strategies=strategies(queries.strategies(rows.run, reader.books())),
+        orders=orders([queries.order(row) for row in reader.orders(limit=TABLE_ROWS)]),
+        fills=fills([queries.fill(row) for row in reader.fills(limit=TABLE_ROWS)]),
+        denials=denials([queries.denial(row) for row in reader.denials(limit=TABLE_ROWS)]),
     )
 
 
-def account(view: views.Account, currency: str) -> Facts:
+def account(view: views.Account) -> Facts:
     """Write out the account's numbers."""
-    return Facts(
-        title=f"Account, {currency}",
-        state="live" if view.as_of else "empty",
-        facts=(
-            _fact("equity", f"Equity, {currency}", _amount(view.equity), _broker(view, view.broker_equity)),
-            _fact("day", "Day change", _signed(view.day_pnl), _since(view)),
-            _fact("unrealized", "Unrealized P&L", _signed(view.unrealized_pnl), "at the last prices"),
-            _fact("realized", "Realized P&L", _signed(view.realized_pnl), "before commission"),
-            _fact("commission", "Commission", _amount(view.commission), "since the first run"),
-            _fact("cash", f"Cash, {currency}", _amount(view.cash), _broker(view, view.broker_cash)),
-            _fact("gross", "Gross exposure", _amount(view.gross), f"net: {number(view.net, places=2, signed=True)}"),
-        ),
+    facts = (
+        Fact("equity", f"Equity, {CURRENCY}", _amount(view.equity), _broker(view, view.broker_equity)),
+        Fact("day", "Day change", _signed(view.day_pnl), _since(view)),
+        Fact("unrealized", "Unrealized P&L", _signed(view.unrealized_pnl), "at the last prices"),
+        Fact("realized", "Realized P&L", _signed(view.realized_pnl), "before commission"),
+        Fact("commission", "Commission", _amount(view.commission), "since the first run"),
+        Fact("cash", f"Cash, {CURRENCY}", _amount(view.cash), _broker(view, view.broker_cash)),
+        Fact("gross", "Gross exposure", _amount(view.gross), f"net: {number(view.net, places=2, signed=True)}"),
     )
+    return Facts(title=f"Account, {CURRENCY}", state="live" if view.as_of else "empty", facts=facts)
 
 
 def _broker(view: views.Account, value: Decimal | None) -> str:
@@ -79,125 +81,105 @@ def _since(view: views.Account) -> str:
     return f"{ratio}since {view.day_from:%b %d}"
 
 
-def equity(points: Sequence[views.EquityPoint], currency: str) -> Chart:
+def equity(points: Sequence[views.EquityPoint]) -> Chart:
     """Write out the curve; its summary says in words what the picture shows."""
-    columns = (Column("Time (UTC)", "mono"), Column(f"Equity ({currency})", "num"))
-    rows = tuple(
-        Row(str(p.at.timestamp()), (Cell(moment(p.at)), Cell(number(p.equity, places=2))))
-        for p in reversed(points[-CHART_TABLE_ROWS:])
-    )
-    state: PanelState = "live" if len(points) > 1 else "empty"
-    return Chart(
+    latest = points[-CHART_TABLE_ROWS:]
+    table = Table(
         title="Equity",
-        state=state,
-        note=_curve_in_words(points, currency) if points else "The curve starts with the first closed bar.",
-        points=tuple((int(p.at.timestamp()), number(p.equity, places=2)) for p in points),
-        table=Table(
-            title="Equity", caption=f"Equity, latest {len(rows)} marks, newest first", state=state, note="",
-            columns=columns, rows=rows,
-        ),
-    )  # fmt: skip
+        caption=f"Equity, latest {len(latest)} marks, newest first",
+        state="live" if len(points) > 1 else "empty",
+        note="",
+        columns=(Column("Time (UTC)", "mono"), Column(f"Equity ({CURRENCY})", "num")),
+        rows=tuple(Row(str(p.at.timestamp()), (_time(p.at), _amount(p.equity))) for p in reversed(latest)),
+    )
+    note = _curve_in_words(points) if points else "The curve starts with the first closed bar."
+    texts = tuple((int(p.at.timestamp()), number(p.equity, places=2)) for p in points)
+    return Chart(title="Equity", state=table.state, note=note, points=texts, table=table)
 
 
-def _curve_in_words(points: Sequence[views.EquityPoint], currency: str) -> str:
+def _curve_in_words(points: Sequence[views.EquityPoint]) -> str:
     first, last = points[0], points[-1]
     low, high = min(p.equity for p in points), max(p.equity for p in points)
     change = last.equity - first.equity
     ratio = f" ({percent(change / first.equity)})" if first.equity else ""
     return (
-        f"{moment(first.at)[:10]} to {moment(last.at)[:10]}: {money(change, currency, signed=True)}{ratio}, "
+        f"{moment(first.at)[:10]} to {moment(last.at)[:10]}: {money(change, CURRENCY, signed=True)}{ratio}, "
         f"lowest {number(low, places=2)}, highest {number(high, places=2)}"
     )
 
 
-def data(status: views.Status) -> Table:
+def data(ages: Sequence[views.DataAge]) -> Table:
     """Write out the last bar of every instrument; missing, stale and fresh are different words."""
-    bad = [age for age in status.data if age.state != "fresh"]
-    note = f"{len(bad)} of {len(status.data)} not fresh" if bad else "age on the trader's clock"
-    return Table(
-        title="Market data",
-        caption="Last bar of each instrument and its age on the trader's clock",
-        state=_table_state(status.data, stale=bool(bad)),
-        note=note if status.data else "No instrument is configured yet: a trader names them when it starts.",
-        columns=(Column("Instrument"), Column("Last bar (UTC)", "mono"), Column("Age")),
-        rows=tuple(_data_row(age) for age in status.data),
+    bad = sum(age.state != "fresh" for age in ages)
+    table = _table(
+        "Market data",
+        "Last bar of each instrument and its age on the trader's clock",
+        (Column("Instrument"), Column("Last bar (UTC)", "mono"), Column("Age")),
+        [Row(age.instrument, (Cell(age.instrument), _time(age.last_bar), _age(age))) for age in ages],
+        note=f"{bad} of {len(ages)} not fresh" if bad else "age on the trader's clock",
+        empty="No instrument is configured yet: a trader names them when it starts.",
     )
+    return replace(table, state="stale") if bad else table
 
 
-def _data_row(age: views.DataAge) -> Row:
+def _age(age: views.DataAge) -> Cell:
     old = duration(age.age_s)
     words = {
         "fresh": Cell(f"fresh, {old}", "gain"),
         "stale": Cell(f"stale, {old}", "warn"),
         "missing": Cell("no bar", "bad"),
     }
-    return Row(age.instrument, (Cell(age.instrument), _time(age.last_bar), words[age.state]))
+    return words[age.state]
 
 
-def positions(rows: Sequence[views.Position], currency: str) -> Table:
+def positions(rows: Sequence[views.Position]) -> Table:
     """Write out what is held, per strategy."""
-    held = [row for row in rows if row.quantity]
-    flat = len(rows) - len(held)
-    note = f"prices, value and P&L in {currency}" if held else "Nothing is held. Positions appear with a first fill."
-    return Table(
-        title="Positions",
-        caption="Positions of each strategy, valued at the last price",
-        state=_table_state(held),
-        note=f"{note} {flat} closed." if flat and not held else note,
-        columns=(
-            Column("Instrument"), Column("Strategy"), Column("Quantity", "num"), Column("Average", "num"),
-            Column("Last", "num"), Column("Value", "num"), Column("Unrealized", "num"), Column("Realized", "num"),
-        ),
-        rows=tuple(_position_row(row) for row in held),
+    flat = sum(not row.quantity for row in rows)
+    closed = f" {flat} closed." if flat else ""
+    return _table(
+        "Positions",
+        "Positions of each strategy, valued at the last price",
+        (Column("Instrument"), Column("Strategy"),
+         *_numbers("Quantity", "Average", "Last", "Value", "Unrealized", "Realized")),
+        [_position_row(row) for row in rows if row.quantity],
+        note=f"prices, value and P&L in {CURRENCY}",
+        empty=f"Nothing is held. Positions appear with a first fill.{closed}",
     )  # fmt: skip
 
 
 def _position_row(row: views.Position) -> Row:
-    return Row(
-        f"{row.strategy}/{row.instrument}",
-        (
-            Cell(row.instrument, "", f"as of {moment(row.as_of)} UTC"), Cell(row.strategy),
-            Cell(number(row.quantity, signed=True)), _text(row.average_price, price(row.average_price)),
-            _text(row.last_price, price(row.last_price)), _amount(row.market_value),
-            _signed(row.unrealized_pnl), _signed(row.realized_pnl),
-        ),
+    cells = (
+        Cell(row.instrument, "", f"as of {moment(row.as_of)} UTC"), Cell(row.strategy),
+        Cell(number(row.quantity, signed=True)), _price(row.average_price), _price(row.last_price),
+        _amount(row.market_value), _signed(row.unrealized_pnl), _signed(row.realized_pnl),
     )  # fmt: skip
+    return Row(f"{row.strategy}/{row.instrument}", cells)
 
 
-def strategies(rows: Sequence[views.Strategy], currency: str) -> Table:
+def strategies(rows: Sequence[views.Strategy]) -> Table:
     """Write out each strategy beside its capital."""
-    note = f"values in {currency}" if rows else "No strategy is configured yet: a trader names them when it starts."
-    return Table(
-        title="Strategies",
-        caption="Strategies of the latest run with their books",
-        state=_table_state(rows),
-        note=note,
-        columns=(
-            Column("Strategy"), Column("Stage"), Column("Capital", "num"), Column("Equity", "num"),
-            Column("P&L", "num"),
-        ),
-        rows=tuple(
-            Row(row.id, (Cell(row.id, "", row.source), Cell(row.stage), Cell(number(row.capital, places=0)),
-                         _amount(row.equity), _signed(row.pnl)))
-            for row in rows
-        ),
+    return _table(
+        "Strategies",
+        "Strategies of the latest run with their books",
+        (Column("Strategy"), Column("Stage"), *_numbers("Capital", "Equity", "P&L")),
+        [Row(row.id, (Cell(row.id, "", row.source), Cell(row.stage), Cell(number(row.capital, places=0)),
+                      _amount(row.equity), _signed(row.pnl))) for row in rows],
+        note=f"values in {CURRENCY}",
+        empty="No strategy is configured yet: a trader names them when it starts.",
     )  # fmt: skip
 
 
 def orders(rows: Sequence[views.Order]) -> Table:
     """Write out the latest orders with their state in words."""
-    note = f"latest {len(rows)}" if rows else "No order yet. One follows when a target differs from a position."
-    return Table(
-        title="Orders",
-        caption="Latest orders, newest first",
-        state=_table_state(rows),
-        note=note,
-        columns=(
-            Column("Instrument"), Column("Decided (UTC)", "mono"), Column("Side"), Column("Quantity", "num"),
-            Column("Type"), Column("Filled", "num"), Column("Average price", "num"), Column("State"),
-            Column("Reason", "wide"), Column("Strategy"), Column("Order", "mono"),
-        ),
-        rows=tuple(_order_row(row) for row in rows),
+    return _table(
+        "Orders",
+        "Latest orders, newest first",
+        (Column("Instrument"), Column("Decided (UTC)", "mono"), Column("Side"), *_numbers("Quantity"), Column("Type"),
+         *_numbers("Filled", "Average price"), Column("State"), Column("Reason", "wide"), Column("Strategy"),
+         Column("Order", "mono")),
+        [_order_row(row) for row in rows],
+        note=f"latest {len(rows)}",
+        empty="No order yet. One follows when a target differs from a position.",
     )  # fmt: skip
 
 
@@ -206,85 +188,76 @@ def _order_row(row: views.Order) -> Row:
     terms = " ".join(price(p) for p in (row.limit_price, row.stop_price) if p is not None)
     known = f"last known: {row.last_state}, " if row.state == queries.UNKNOWN else ""
     average = price(row.average_price) if row.filled else "–"
-    return Row(
-        row.id,
-        (
-            Cell(row.instrument), _time(row.decided), Cell(row.side), Cell(number(row.quantity)),
-            Cell(f"{row.type} {terms}".strip()), Cell(number(row.filled)), Cell(average),
-            Cell(words, state_tone, f"{known}since {moment(row.updated)} UTC"), Cell(row.reason), Cell(row.strategy),
-            Cell(row.id),
-        ),
+    cells = (
+        Cell(row.instrument), _time(row.decided), Cell(row.side), Cell(number(row.quantity)),
+        Cell(f"{row.type} {terms}".strip()), Cell(number(row.filled)), Cell(average),
+        Cell(words, state_tone, f"{known}since {moment(row.updated)} UTC"), Cell(row.reason), Cell(row.strategy),
+        Cell(row.id),
     )  # fmt: skip
+    return Row(row.id, cells)
 
 
-def fills(rows: Sequence[views.Fill], currency: str) -> Table:
+def fills(rows: Sequence[views.Fill]) -> Table:
     """Write out the latest executions."""
-    return Table(
-        title="Fills",
-        caption="Latest executions, newest first",
-        state=_table_state(rows),
-        note=f"latest {len(rows)}, values in {currency}" if rows else "No fill yet. Fills follow working orders.",
-        columns=(
-            Column("Instrument"), Column("Time (UTC)", "mono"), Column("Side"), Column("Quantity", "num"),
-            Column("Price", "num"), Column("Commission", "num"), Column("Strategy"),
-        ),
-        rows=tuple(_fill_row(row) for row in rows),
+    return _table(
+        "Fills",
+        "Latest executions, newest first",
+        (Column("Instrument"), Column("Time (UTC)", "mono"), Column("Side"),
+         *_numbers("Quantity", "Price", "Commission"), Column("Strategy")),
+        [_fill_row(row) for row in rows],
+        note=f"latest {len(rows)}, values in {CURRENCY}",
+        empty="No fill yet. Fills follow working orders.",
     )  # fmt: skip
 
 
 def _fill_row(row: views.Fill) -> Row:
-    commission = Cell("not reported", "none") if row.commission is None else Cell(number(row.commission, places=2))
-    return Row(
-        row.exec_id,
-        (
-            Cell(row.instrument, "", f"order {row.order_id}, execution {row.exec_id}"), _time(row.at), Cell(row.side),
-            Cell(number(row.quantity)), Cell(price(row.price)), commission, Cell(row.strategy),
-        ),
+    cells = (
+        Cell(row.instrument, "", f"order {row.order_id}, execution {row.exec_id}"), _time(row.at), Cell(row.side),
+        Cell(number(row.quantity)), Cell(price(row.price)), _amount(row.commission, absent="not reported"),
+        Cell(row.strategy),
     )  # fmt: skip
+    return Row(row.exec_id, cells)
 
 
 def denials(rows: Sequence[views.Denial]) -> Table:
     """Write out the latest orders that our gate refused, with every reason."""
-    return Table(
-        title="Refused orders",
-        caption="Latest orders that the risk gate refused, newest first",
-        state=_table_state(rows),
-        note=f"latest {len(rows)}" if rows else "The risk gate has refused no order.",
-        columns=(
-            Column("Instrument"), Column("Time (UTC)", "mono"), Column("Order"), Column("Reason", "wide"),
-            Column("Strategy"),
-        ),
-        rows=tuple(
-            Row(f"{row.order_id}@{row.at.timestamp()}", (
-                Cell(row.instrument, "", row.order_id), _time(row.at), Cell(f"{row.side} {number(row.quantity)}"),
-                Cell("; ".join(row.detail or row.reasons)), Cell(row.strategy),
-            ))
-            for row in rows
-        ),
+    return _table(
+        "Refused orders",
+        "Latest orders that the risk gate refused, newest first",
+        (Column("Instrument"), Column("Time (UTC)", "mono"), Column("Order"), Column("Reason", "wide"),
+         Column("Strategy")),
+        [Row(f"{row.order_id}@{row.at.timestamp()}", (
+            Cell(row.instrument, "", row.order_id), _time(row.at), Cell(f"{row.side} {number(row.quantity)}"),
+            Cell("; ".join(row.detail or row.reasons)), Cell(row.strategy))) for row in rows],
+        note=f"latest {len(rows)}",
+        empty="The risk gate has refused no order.",
     )  # fmt: skip
 
 
-def _table_state(rows: Sequence[object], *, stale: bool = False) -> PanelState:
-    if not rows:
-        return "empty"
-    return "stale" if stale else "live"
+def _table(
+    title: str, caption: str, columns: tuple[Column, ...], rows: Sequence[Row], *, note: str, empty: str
+) -> Table:
+    return Table(
+        title=title, caption=caption, state="live" if rows else "empty", note=note if rows else empty,
+        columns=columns, rows=tuple(rows),
+    )  # fmt: skip
 
 
-def _fact(key: str, label: str, value: Cell, hint: str) -> Fact:
-    return Fact(key=key, label=label, value=value, hint=hint)
+def _numbers(*labels: str) -> Iterable[Column]:
+    return (Column(label, "num") for label in labels)
 
 
-def _amount(value: Decimal | None) -> Cell:
-    return _text(value, number(value, places=2))
+def _amount(value: Decimal | None, *, absent: str = NOT_AVAILABLE) -> Cell:
+    return Cell(absent, "none") if value is None else Cell(number(value, places=2))
 
 
 def _signed(value: Decimal | None) -> Cell:
     return Cell(number(value, places=2, signed=True), "none" if value is None else tone(value))
 
 
-def _text(value: object | None, text: str) -> Cell:
-    return Cell(NOT_AVAILABLE, "none") if value is None else Cell(text)
+def _price(value: Decimal | None) -> Cell:
+    return Cell(price(value), "none" if value is None else "")
 
 
 def _time(at: datetime | None) -> Cell:
-    return Cell(NOT_AVAILABLE, "none") if at is None else Cell(moment(at))
+    return Cell(moment(at), "none" if at is None else "")

@@ -15,10 +15,12 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from robotrader.web.config import WebConfig
-
 Now = Callable[[], float]
 
+LOGIN_CODE_S = 600.0
+LOGINS_PER_MINUTE = 5
+SESSION_IDLE_S = 12 * 3600.0
+SESSION_ABSOLUTE_S = 7 * 86_400.0
 _SAVE_EVERY_S = 300.0  # a session's last use is written this often: losing it only ends a session early
 
 
@@ -34,10 +36,10 @@ class _LoginCode(Struct, frozen=True):
     expires: float
 
 
-def issue_login_code(state_dir: Path, *, valid_s: float = WebConfig().login_code_s, now: Now = time.time) -> str:
+def issue_login_code(state_dir: Path, *, now: Now = time.time) -> str:
     """Make the code of a one-time login link; an earlier code stops working."""
     code = secrets.token_urlsafe(32)
-    _write(_code_file(state_dir), msgspec.json.encode(_LoginCode(digest=_digest(code), expires=now() + valid_s)))
+    _write(_code_file(state_dir), msgspec.json.encode(_LoginCode(digest=_digest(code), expires=now() + LOGIN_CODE_S)))
     return code
 
 
@@ -68,10 +70,9 @@ def csrf_token(session_id: str) -> str:
 
 
 class Throttle:
-    """Allow `limit` failures a minute."""
+    """Allow so many failures a minute."""
 
-    def __init__(self, limit: int, now: Now) -> None:
-        self._limit = limit
+    def __init__(self, now: Now) -> None:
         self._now = now
         self._failures: deque[float] = deque()
 
@@ -79,7 +80,7 @@ class Throttle:
         """Return for how many seconds no attempt is allowed, 0 when one is."""
         while self._failures and self._failures[0] <= self._now() - 60:
             self._failures.popleft()
-        return self._failures[0] + 60 - self._now() if len(self._failures) >= self._limit else 0.0
+        return self._failures[0] + 60 - self._now() if len(self._failures) >= LOGINS_PER_MINUTE else 0.0
 
     def fail(self) -> None:
         """Count a failed attempt."""
@@ -89,9 +90,8 @@ class Throttle:
 class SessionStore:
     """Sessions by the hash of their id, kept over restarts in `<state>/web/sessions.json`."""
 
-    def __init__(self, state_dir: Path, config: WebConfig, now: Now) -> None:
+    def __init__(self, state_dir: Path, now: Now) -> None:
         self._path = state_dir / "web" / "sessions.json"
-        self._config = config
         self._now = now
         self._saved = 0.0
         self._sessions = self._load()
@@ -123,8 +123,7 @@ class SessionStore:
             self._save()
 
     def _is_current(self, session: Session) -> bool:
-        idle, age = self._now() - session.seen, self._now() - session.created
-        return idle < self._config.session_idle_s and age < self._config.session_absolute_s
+        return self._now() < min(session.seen + SESSION_IDLE_S, session.created + SESSION_ABSOLUTE_S)
 
     def _load(self) -> dict[str, Session]:
         try:

@@ -1,23 +1,12 @@
-"""Everything the page shows, read from the journal in one go: rows only, nothing computed."""
+"""What is known of the trader, read from the journal in one go: rows only, nothing computed."""
 
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from robotrader import ports
 from robotrader.model import BarSpec, InstrumentId, OrderState
-from robotrader.ports import (
-    AccountRow,
-    DenialRow,
-    FillRow,
-    JournalReader,
-    MarkRow,
-    OrderRow,
-    PositionRow,
-    RequestRow,
-    RunRow,
-    TradingStateRow,
-)
 from robotrader.web.formatting import utc
 
 OPEN_STATES = (
@@ -38,35 +27,24 @@ class StatusRows(Struct, frozen=True, kw_only=True):
     """What is known of the trader; `previous` is the last mark of an earlier trading day."""
 
     seq: int
-    run: RunRow | None
-    states: Sequence[TradingStateRow]
-    requests: Sequence[RequestRow]
-    account: AccountRow
-    previous: MarkRow | None
-    positions: Sequence[PositionRow]
-    open_orders: Sequence[OrderRow]
+    run: ports.RunRow | None
+    states: Sequence[ports.TradingStateRow]
+    requests: Sequence[ports.RequestRow]
+    account: ports.AccountRow
+    previous: ports.MarkRow | None
+    positions: Sequence[ports.PositionRow]
+    open_orders: Sequence[ports.OrderRow]
     bar_times: dict[InstrumentId, int]
     bar_specs: dict[InstrumentId, BarSpec]
-
-
-class PageRows(Struct, frozen=True, kw_only=True):
-    """What the overview page shows."""
-
-    status: StatusRows
-    books: Sequence[MarkRow]
-    equity: Sequence[MarkRow]
-    orders: Sequence[OrderRow]
-    fills: Sequence[FillRow]
-    denials: Sequence[DenialRow]
 
 
 class SnapshotReader:
     """Read whole snapshots; what cannot change any more is read once (one thread at a time)."""
 
-    def __init__(self, reader: JournalReader) -> None:
+    def __init__(self, reader: ports.JournalReader) -> None:
         self.reader = reader
         self._specs: dict[InstrumentId, BarSpec] = {}
-        self._previous: tuple[str, MarkRow | None] = ("", None)
+        self._previous: tuple[str, ports.MarkRow | None] = ("", None)
 
     def status(self) -> StatusRows:
         """Read what is known of the trader."""
@@ -85,19 +63,7 @@ class SnapshotReader:
             bar_specs=self._bar_specs(bar_times),
         )
 
-    def page(self, *, rows: int, points: int) -> PageRows:
-        """Read the page: at most `rows` of each list and `points` of the equity curve."""
-        reader = self.reader
-        return PageRows(
-            status=self.status(),
-            books=reader.books(),
-            equity=reader.equity(max_points=points),
-            orders=reader.orders(limit=rows),
-            fills=reader.fills(limit=rows),
-            denials=reader.denials(limit=rows),
-        )
-
-    def _previous_day(self, mark: MarkRow | None) -> MarkRow | None:
+    def _previous_day(self, mark: ports.MarkRow | None) -> ports.MarkRow | None:
         """Return the last mark of the trading day before that of `mark`; it stands until the day changes."""
         if mark is None:
             return None

@@ -5,7 +5,7 @@ The page shows the same values: `panels.py` only writes them out for people.
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from msgspec import Struct
 
@@ -14,6 +14,14 @@ from robotrader.model import Action, InstrumentId, OrderId, OrderState, OrderTyp
 
 class View(Struct, frozen=True, kw_only=True):
     """Base of all answers."""
+
+    @classmethod
+    def of(cls, *sources: object, **computed: Any) -> Self:
+        """Take each field from `computed`, else from the first of `sources` with an attribute of that name."""
+        values: dict[str, Any] = {}
+        for source in reversed(sources):
+            values |= {name: getattr(source, name) for name in cls.__struct_fields__ if hasattr(source, name)}
+        return cls(**(values | computed))
 
 
 class ScopeState(View, frozen=True, kw_only=True):
@@ -78,19 +86,19 @@ class Status(View, frozen=True, kw_only=True):
     """
 
     seq: int
-    run_id: str | None
-    mode: str | None
-    account: str | None
+    run_id: str | None = None
+    mode: str | None = None
+    account: str | None = None
     simulated: bool
     data_note: str
-    started: datetime | None
-    ended: datetime | None
-    end_reason: str | None
+    started: datetime | None = None
+    ended: datetime | None = None
+    end_reason: str | None = None
     clock: datetime | None
     trading_state: TradingState | None
-    since: datetime | None
-    reason: str
-    actor: str
+    since: datetime | None = None
+    reason: str = ""
+    actor: str = ""
     scopes: tuple[ScopeState, ...]
     requests: tuple[Request, ...]
     open_orders: int
@@ -164,10 +172,10 @@ class Strategy(View, frozen=True, kw_only=True):
     source: str
     stage: Stage
     capital: Decimal
-    equity: Decimal | None
-    cash: Decimal | None
-    pnl: Decimal | None
-    as_of: datetime | None
+    equity: Decimal | None = None
+    cash: Decimal | None = None
+    pnl: Decimal | None = None
+    as_of: datetime | None = None
 
 
 class Denial(View, frozen=True, kw_only=True):
@@ -199,53 +207,3 @@ class Decision(View, frozen=True, kw_only=True):
     inputs: dict[str, str]
     checks: tuple[dict[str, Any], ...]
     at: datetime
-
-
-class Positions(View, frozen=True, kw_only=True):
-    """Holdings per strategy."""
-
-    positions: tuple[Position, ...]
-
-
-class Orders(View, frozen=True, kw_only=True):
-    """Orders, newest first; `next` is the `after` of the following page."""
-
-    orders: tuple[Order, ...]
-    next: int | None
-
-
-class Fills(View, frozen=True, kw_only=True):
-    """Executions, newest first; `next` is the `after` of the following page."""
-
-    fills: tuple[Fill, ...]
-    next: int | None
-
-
-class Equity(View, frozen=True, kw_only=True):
-    """The equity curve, oldest first."""
-
-    equity: tuple[EquityPoint, ...]
-
-
-class Strategies(View, frozen=True, kw_only=True):
-    """The strategies of the latest run."""
-
-    strategies: tuple[Strategy, ...]
-
-
-class Denials(View, frozen=True, kw_only=True):
-    """Refused orders, newest first."""
-
-    denials: tuple[Denial, ...]
-
-
-class Decisions(View, frozen=True, kw_only=True):
-    """Decisions, newest first."""
-
-    decisions: tuple[Decision, ...]
-
-
-class Requests(View, frozen=True, kw_only=True):
-    """Operators' requests, newest first."""
-
-    requests: tuple[Request, ...]

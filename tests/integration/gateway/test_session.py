@@ -30,7 +30,7 @@ async def reply(reader: asyncio.StreamReader) -> list[str]:
 
 def test_nothing_is_sent_between_handshake_and_start() -> None:
     async def body() -> None:
-        async with gateway() as (_, port):
+        async with gateway() as (_, port), raw(port, -1):  # whoever else is there, under whatever id
             reader, writer = await pipe(port)
             writer.write(b"API\0" + framed("v100..176 +PACEAPI"))
             assert (await reply(reader))[0] == "176"

@@ -34,7 +34,7 @@ def refusal(*, timeout_s: float = 5, options: dict[str, Any] | None = None, **ha
 
 def test_a_session_begins_with_our_client_id_and_no_question_of_its_own() -> None:
     async def scenario(link: IbkrConnection, inbox: Arrivals, peer: ScriptedGateway) -> None:
-        assert (link.connected, link.next_order_id, link.server_version) == (True, 1, 178)
+        assert (link.connected, link.server_version) == (True, 178)
         assert peer.received == [["71", "2", "7", ""]]
         assert inbox.all == []
 
@@ -237,7 +237,7 @@ def test_a_message_that_cannot_be_decoded_is_counted_and_told(caplog: pytest.Log
         peer.say("3|1|Submitted|0|1|0|not a permId|0|0|7||0", "11|-1|1", "3|1|Submitted|0|1|0|9|0|0|7||0")
         messages = await inbox.until(BrokerMessage, 3)
         assert [m.name for m in messages] == ["lostMessage", "lostMessage", "orderStatus"]
-        assert link.lost_messages == 2
+        assert link.lost.count == 2
 
     connected(scenario)
 

@@ -104,7 +104,7 @@ def test_fifty_sessions_in_lock_step_give_every_bar_and_fill_at_the_next_open() 
         spent = sum((f.fill.side.sign * f.fill.quantity * f.fill.price for f in fills), Decimal(0))
         paid = sum((e.commission.amount for e in events if isinstance(e, CommissionReported)), Decimal(0))
         assert last.cash == Decimal(1_000_000) - spent - paid  # to the last digit
-        assert world.link.lost_messages == 0
+        assert world.link.lost.count == 0
 
     on_gateway(scenario)
 
@@ -134,7 +134,7 @@ def test_the_first_look_at_a_new_account() -> None:
         assert found.messages == ()
         assert found.order_refs == frozenset()
         assert (found.cash, found.net_liquidation) == (Decimal(1_000_000), Decimal(1_000_000))
-        assert found.next_order_id == world.link.next_order_id == 1
+        assert found.next_order_id == 1
         assert world.inbox.all == []
 
     on_gateway(scenario)

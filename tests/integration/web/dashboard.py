@@ -13,33 +13,38 @@ import msgspec
 from quart import Quart, Response
 
 from robotrader.web import WebConfig, create_app, issue_login_code
+from robotrader.web.live import LiveFeed
 from robotrader.web.security import COOKIE
 from tests.unit.web.fake_journal import FakeReader
 
 NOW = 1_700_000_000.0
-FAST = WebConfig(simulated=True, poll_s=0.01)
+SIMULATED = WebConfig(simulated=True)
 
 
 class Dashboard:
     """One application and the browser that uses it; `now` is its wall clock."""
 
-    def __init__(self, journal: FakeReader, state_dir: Path, config: WebConfig = FAST) -> None:
+    def __init__(self, journal: FakeReader, state_dir: Path) -> None:
         self.journal = journal
         self.state_dir = state_dir
-        self.config = config
         self.now = NOW
         self.session = ""
         self.csrf = ""
-        self.app = self.make_app()
+        self.restart()
 
     def make_app(self) -> Quart:
         return create_app(
-            lambda: self.journal, self.journal.submit, self.config, state_dir=self.state_dir, now=lambda: self.now
+            lambda: self.journal, self.journal.submit, SIMULATED, state_dir=self.state_dir, now=lambda: self.now
         )
 
     def restart(self) -> None:
-        """Make the application anew, as a new process would."""
+        """Make the application anew, as a new process would; its pages are looked at without delay."""
         self.app = self.make_app()
+        self.live.poll_s = 0.01
+
+    @property
+    def live(self) -> LiveFeed:
+        return self.app.extensions["robotrader"].live  # type: ignore[no-any-return]
 
     async def sign_in(self) -> None:
         """Sign in by a one-time code, as the login page does."""

@@ -12,7 +12,7 @@ from msgspec import structs
 from robotrader.model import Action, ConfigError, TradingState
 from robotrader.ports import JournalBusy
 from robotrader.web import RequestAck, create_app
-from tests.integration.web.dashboard import FAST, Dashboard, run
+from tests.integration.web.dashboard import SIMULATED, Dashboard, run
 from tests.unit.web.fake_journal import (
     CLOSE,
     DAY,
@@ -139,7 +139,41 @@ def test_the_same_key_is_the_same_request(dash: Dashboard) -> None:
         assert {a.status_code for a in answers} == {202}
         assert len(dash.journal.request_rows) == 1
         assert (await dash.ask(action="reduce", reason="twice")).status_code == 409
+        assert (await dash.ask(key="key-00000002", action="halt")).status_code == 202
+        assert len(dash.journal.request_rows) == 2
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("state", [TradingState.HALTED, TradingState.LOCKED, None])
+def test_reduce_does_not_loosen_a_halt(dash: Dashboard, state: TradingState | None) -> None:
+    async def scenario() -> None:
+        await dash.sign_in()
+        if state is None:
+            dash.journal.submit(Action.HALT, "odd", "cli")  # asked for, and not yet taken
+        else:
+            dash.journal.set_state(state, "odd")
+        before = list(dash.journal.request_rows)
+        answer = await dash.ask(action="reduce")
+        assert (answer.status_code, answer.content_type) == (409, "application/problem+json")
+        assert (await answer.get_json(force=True))["detail"] == (
+            "Trading is halted, which is stricter; go on from the console: "
+            f"robotrader reduce --state {dash.state_dir}"
+        )
+        assert dash.journal.request_rows == before
+        assert (await dash.ask(key="key-00000002", action="halt")).status_code == 202
+
+    run(scenario)
+
+
+def test_reduce_is_taken_while_trading_is_active_or_reducing(dash: Dashboard) -> None:
+    async def scenario() -> None:
+        await dash.sign_in()
+        assert (await dash.ask(action="reduce")).status_code == 202
+        dash.journal.set_state(TradingState.REDUCING, "odd")
         assert (await dash.ask(key="key-00000002", action="reduce")).status_code == 202
+        dash.journal.set_state(TradingState.HALTED, "odd")
+        assert (await dash.ask(action="reduce")).status_code == 202  # the first one again, not a new one
         assert len(dash.journal.request_rows) == 2
 
     run(scenario)
@@ -195,7 +229,7 @@ def test_a_busy_journal_is_told_and_may_be_tried_again(dash: Dashboard, tmp_path
         return dash.journal.submit(action, reason, actor)
 
     async def scenario() -> None:
-        dash.app = create_app(lambda: dash.journal, submit, FAST, state_dir=tmp_path, now=lambda: dash.now)
+        dash.app = create_app(lambda: dash.journal, submit, SIMULATED, state_dir=tmp_path, now=lambda: dash.now)
         await dash.sign_in()
         answer = await dash.ask(action="reduce")
         assert answer.status_code == 503
@@ -211,7 +245,7 @@ def test_a_request_that_nobody_keeps_is_refused(dash: Dashboard, tmp_path: Path)
         return RequestAck(request_id="r", action=action, recorded=False, flagged=action is Action.HALT)
 
     async def scenario() -> None:
-        dash.app = create_app(lambda: dash.journal, submit, FAST, state_dir=tmp_path, now=lambda: dash.now)
+        dash.app = create_app(lambda: dash.journal, submit, SIMULATED, state_dir=tmp_path, now=lambda: dash.now)
         await dash.sign_in()
         assert (await dash.ask(action="reduce")).status_code == 409
         assert (await dash.ask(key="key-00000002", action="halt")).status_code == 202  # the flag file holds it

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from robotrader.model import ConfigError, TradingState
-from robotrader.web import WebConfig, serve
+from robotrader.web import serve
 from robotrader.web.live import PANELS
-from tests.integration.web.dashboard import FAST, Dashboard, run
+from tests.integration.web.dashboard import Dashboard, run
 from tests.unit.web.fake_journal import order_row, seeded
 
 
@@ -88,19 +88,19 @@ def test_the_stream_ends_with_the_session(dash: Dashboard) -> None:
         async with dash.stream() as stream:
             await stream.names()
             await dash.post("/logout", form={"csrf_token": dash.csrf})
-        assert dash.app.extensions["robotrader"].live.streams == 0
+        assert dash.live.streams == 0
 
     run(scenario)
 
 
-def test_the_number_of_streams_is_bounded(dash: Dashboard, tmp_path: Path) -> None:
+def test_the_number_of_streams_is_bounded(dash: Dashboard) -> None:
     async def scenario() -> None:
-        small = Dashboard(seeded(), tmp_path, WebConfig(simulated=True, poll_s=0.01, max_streams=1))
-        await small.sign_in()
-        async with small.stream() as stream:
+        dash.live.max_streams = 1
+        await dash.sign_in()
+        async with dash.stream() as stream:
             await stream.names()
-            assert (await small.get("/events")).status_code == 429
-        assert (await small.request("HEAD", "/events", headers={})).status_code == 200
+            assert (await dash.get("/events")).status_code == 429
+        assert (await dash.request("HEAD", "/events", headers={})).status_code == 200
 
     run(scenario)
 
@@ -119,11 +119,11 @@ def test_a_journal_that_cannot_be_read_is_told_and_the_stream_goes_on(dash: Dash
     run(scenario)
 
 
-def test_a_quiet_stream_beats(dash: Dashboard, tmp_path: Path) -> None:
+def test_a_quiet_stream_beats(dash: Dashboard) -> None:
     async def scenario() -> None:
-        quick = Dashboard(seeded(), tmp_path, WebConfig(simulated=True, poll_s=0.01, heartbeat_s=0.02))
-        await quick.sign_in()
-        async with quick.stream() as stream:
+        dash.live.heartbeat_s = 0.02
+        await dash.sign_in()
+        async with dash.stream() as stream:
             await stream.names()
             assert await stream.event("beat") == {}
 
@@ -172,7 +172,3 @@ def test_a_port_that_is_taken_is_a_clear_error(dash: Dashboard) -> None:
             await serve(dash.app, "0.0.0.0", 0, asyncio.Event().wait)  # noqa: S104
 
     run(scenario)
-
-
-def test_the_settings_of_a_fast_page_are_the_tests_own() -> None:
-    assert FAST.poll_s < WebConfig().poll_s == 0.25

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from robotrader.web import issue_login_code
 from robotrader.web.security import COOKIE
-from tests.integration.web.dashboard import FAST, Dashboard, run
+from robotrader.web.sessions import LOGIN_CODE_S, LOGINS_PER_MINUTE
+from tests.integration.web.dashboard import Dashboard, run
 from tests.unit.web.fake_journal import seeded
 
 HOUR = 3_600.0
@@ -33,7 +34,7 @@ def test_a_link_expires_and_a_newer_one_replaces_it(tmp_path: Path) -> None:
     async def scenario() -> None:
         dash = Dashboard(seeded(), tmp_path)
         old = issue_login_code(tmp_path, now=lambda: dash.now)
-        dash.now += FAST.login_code_s + 1
+        dash.now += LOGIN_CODE_S + 1
         assert (await dash.post("/login", form={"code": old})).status_code == 403
         replaced = issue_login_code(tmp_path, now=lambda: dash.now)
         issue_login_code(tmp_path, now=lambda: dash.now)
@@ -46,7 +47,7 @@ def test_guessing_is_slow(tmp_path: Path) -> None:
     async def scenario() -> None:
         dash = Dashboard(seeded(), tmp_path)
         code = issue_login_code(tmp_path, now=lambda: dash.now)
-        for _ in range(FAST.logins_per_minute):
+        for _ in range(LOGINS_PER_MINUTE):
             assert (await dash.post("/login", form={"code": "guess"})).status_code == 403
         answer = await dash.post("/login", form={"code": code})
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "60")

@@ -126,6 +126,25 @@ def test_reduce_has_its_own_form_and_an_empty_reason_is_said(dash: Dashboard) ->
     run(scenario)
 
 
+def test_a_halted_page_offers_no_reduce_and_explains_why(dash: Dashboard) -> None:
+    async def scenario() -> None:
+        await dash.sign_in()
+        for state, hidden in ((TradingState.ACTIVE, False), (TradingState.HALTED, True), (TradingState.LOCKED, True)):
+            dash.journal.set_state(state, "odd")
+            dash.live.refresh()
+            html, _ = await read(dash)
+            buttons = re.findall(r'<a [^>]*data-opens="reduce"[^>]*>', html)
+            assert [" hidden" in button for button in buttons] == [hidden, hidden], state
+        form = {"csrf_token": dash.csrf, "idempotency_key": "k" * 8, "reason": ""}
+        for answer in (await dash.get("/reduce"), await dash.post("/reduce", form=form)):
+            assert answer.status_code == 409
+            assert "Trading is halted, which is stricter" in await answer.get_data(as_text=True)
+        assert dash.journal.request_rows == []
+        assert (await dash.get("/halt")).status_code == 200
+
+    run(scenario)
+
+
 def test_a_halt_that_is_refused_says_so_and_names_the_command(dash: Dashboard) -> None:
     async def scenario() -> None:
         answer = await dash.post("/halt", form={"reason": "odd"})

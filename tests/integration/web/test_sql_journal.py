@@ -21,7 +21,7 @@ class RealDashboard(Dashboard):
         return create_app(
             lambda: bootstrap.reader(state),
             lambda action, reason, actor: bootstrap.request(state, action, reason, actor),
-            WebConfig(poll_s=0.01, simulated=True), state_dir=state, now=lambda: self.now,
+            WebConfig(simulated=True), state_dir=state, now=lambda: self.now,
         )  # fmt: skip
 
 

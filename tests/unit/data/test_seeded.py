@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from robotrader.data.frame import VALUES, panel_hash
+from robotrader.data.frame import panel_hash
+from robotrader.data.panel import VALUES
 from robotrader.data.seeded import SeedSpec, generate, sessions_needed
 from robotrader.model import BarSpec, ConfigError, DataError
 from tests.unit.data.bars import weekdays

@@ -139,7 +139,7 @@ def test_an_unsent_order_is_not_sent_while_the_flag_is_up() -> None:
         await runner.start()
         assert second.broker.sent == []
         assert state_of(storage, order.id) == OrderState.VOIDED
-        assert recovered(storage).resent == ()
+        assert (recovered(storage).resent, recovered(storage).voided) == ((), (order.id,))
 
     run(test())
 

@@ -13,6 +13,7 @@ from robotrader.model import (
     BarsClosed,
     ConnectionLost,
     OrderAccepted,
+    OrderFilled,
     RequestReceived,
     RunEnded,
     SetTradingState,
@@ -21,7 +22,7 @@ from robotrader.model import (
 from robotrader.ports import Arrival, LinkChanged, RequestRow, TimeAdvanced
 from tests import builders as make
 from tests.fakes import MemoryStorage, Script, message, snapshot
-from tests.unit.engine.stage import NAN
+from tests.unit.engine.stage import NAN, execution
 from tests.unit.engine.world import Life, commands, events, of
 
 STEPS: Script = {1: (1.0, NAN), 2: (0.0, 1.0)}
@@ -94,8 +95,8 @@ def test_a_lost_link_and_a_request_to_stop_end_the_run(last: Arrival | None, rea
     run(test())
 
 
-def test_nothing_is_received_before_it_happened() -> None:
-    """A message may carry a later time than the runner's clock, which stands until the next answer."""
+def test_no_execution_is_received_before_it_happened() -> None:
+    """It carries a later time than the runner's clock, which stands until the next answer."""
 
     async def test() -> None:
         storage = MemoryStorage()
@@ -103,9 +104,10 @@ def test_nothing_is_received_before_it_happened() -> None:
         runner = life.runner()
         await runner.start()
         await runner._step([make.bars_closed(0)])
-        await runner._step([message(make.accepted(life.broker.sent[0], ts=make.T0 + 9))])
-        (accepted,) = of(storage, OrderAccepted)
-        assert (accepted.ts_event, accepted.ts_init) == (make.T0 + 9, make.T0 + 9)
+        order = life.broker.submitted[0][0]
+        await runner._step([message(execution(order, "100.00"))])
+        (filled,) = of(storage, OrderFilled)
+        assert filled.ts_event == filled.ts_init == make.T0 + 1_000_000_000
 
     run(test())
 

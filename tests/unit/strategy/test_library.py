@@ -32,7 +32,7 @@ def test_sma_is_long_while_the_fast_average_is_above_the_slow_one() -> None:
 def test_sma_that_is_equal_is_not_above() -> None:
     assert sma([10.1] * 6) == [None, None, 0.0, 0.0, 0.0, 0.0]
     # 1-bar average 2.1, 3-bar average (0.1 + 4.1 + 2.1) / 3: equal, though as floats the first is larger
-    assert 2.1 > np.mean([0.1, 4.1, 2.1])
+    assert np.mean([0.1, 4.1, 2.1]) < 2.1
     assert sma([0.1, 4.1, 2.1], fast=1, slow=3) == [None, None, 0.0]
 
 

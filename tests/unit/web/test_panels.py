@@ -1,6 +1,7 @@
 """The page's texts: every panel of an empty journal says why and what next; every state has its word."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -18,15 +19,19 @@ TABLES = ("data", "positions", "strategies", "orders", "fills", "denials")
 
 
 def page(journal: FakeReader) -> Page:
-    rows = SnapshotReader(journal).page(rows=50, points=600)
-    status = queries.status(rows.status, simulated=True, data_note="scaled", wall_ns=CLOSE)
-    return panels.page(rows, status, currency="USD", state_dir=Path("/srv/my state"))
+    rows = SnapshotReader(journal).status()
+    status = queries.status(rows, simulated=True, data_note="scaled", wall_ns=CLOSE)
+    return panels.page(journal, rows, status, state_dir=Path("/srv/my state"))
+
+
+def framed(journal: FakeReader) -> SimpleNamespace:
+    return SimpleNamespace(**page(journal).frame)
 
 
 def test_an_empty_journal_shows_no_number() -> None:
     shown = page(FakeReader())
     assert {fact.value.text for fact in shown.account.facts} == {"not available"}
-    frame = shown.frame
+    frame = framed(FakeReader())
     assert {frame.state, frame.mode, frame.clock, frame.held, frame.open_orders, frame.day.text} == {"not available"}
     assert shown.equity.points == ()
     for name in TABLES:
@@ -55,7 +60,7 @@ def test_every_order_state_has_words() -> None:
 def test_a_stopped_trader_says_since_when_by_whom_why_and_how_to_go_on(state: TradingState) -> None:
     journal = seeded()
     journal.set_state(state, "broker differs")
-    frame = page(journal).frame
+    frame = framed(journal)
     assert frame.state == state
     assert frame.detail == "Since 2013-03-01 21:00:00 by cli: broker differs"
     assert frame.resume == "robotrader resume --state '/srv/my state' --reason \"WHY IT IS SAFE\""
@@ -63,7 +68,7 @@ def test_a_stopped_trader_says_since_when_by_whom_why_and_how_to_go_on(state: Tr
 
 
 def test_an_active_trader_offers_no_resume() -> None:
-    frame = page(seeded()).frame
+    frame = framed(seeded())
     assert (frame.state, frame.resume, frame.detail) == ("ACTIVE", "", "")
     assert (frame.simulated, frame.note) == ("SIMULATOR", "scaled")
 
@@ -71,16 +76,16 @@ def test_an_active_trader_offers_no_resume() -> None:
 def test_a_request_that_waits_is_shown_and_one_that_was_taken_is_not() -> None:
     journal = seeded()
     journal.submit(Action.HALT, "odd fills", "dashboard")
-    assert page(journal).frame.pending == "HALT requested by dashboard (odd fills): the trader has not taken it"
+    assert framed(journal).pending == "HALT requested by dashboard (odd fills): the trader has not taken it"
     assert journal.run_row is not None
     journal.run_row = RunRow(started=run_started(), ended=CLOSE, reason="stopped")
-    frame = page(journal).frame
+    frame = framed(journal)
     assert "no trader is running" in frame.pending
     assert frame.meaning == "No trader is running, nothing is sent. It ended 2013-03-01 21:00:00: stopped."
     journal.request_rows = [
         RequestRow(id="r", ts=CLOSE, action=Action.HALT, reason="odd fills", actor="dashboard", taken=9)
     ]
-    assert page(journal).frame.pending == ""
+    assert framed(journal).pending == ""
 
 
 def test_what_the_broker_said_on_another_day_carries_its_date() -> None:

@@ -26,7 +26,7 @@ def test_the_code_of_a_login_link_is_a_fragment() -> None:
 
 def test_five_failures_a_minute_are_enough() -> None:
     clock = [100.0]
-    throttle = Throttle(5, lambda: clock[0])
+    throttle = Throttle(lambda: clock[0])
     for _ in range(5):
         assert throttle.wait_s() == 0
         throttle.fail()

@@ -16,7 +16,6 @@ from robotrader.model import (
     DataError,
     Instrument,
     InstrumentId,
-    InvariantViolation,
     Order,
     OrderId,
 )
@@ -44,41 +43,22 @@ class IbkrBroker:
         self._one_snapshot = asyncio.Lock()
 
     def submit(self, order: Order, broker_order_id: int) -> None:
-        """Write one order to the wire; nothing is known until messages arrive.
-
-        Raises
-        ------
-        ConnectionLost
-            There is no session, or the gateway has lost IBKR: nothing was sent.
-        """
+        """Write one order to the wire; ConnectionLost when nothing was sent."""
         if not self._connection.connected:  # a gateway without IBKR queues orders, or loses them in silence
             raise ConnectionLost("the gateway has no link to IBKR: nothing was sent", order_id=order.id)
         message = translate.place(
             order, self._instruments[order.instrument], self._connection.account, broker_order_id=broker_order_id
         )
-        self._know(order, broker_order_id, seen=False)
+        self.bind(order, broker_order_id, seen=False)
         self._connection.send(message, places=broker_order_id)
 
     def cancel(self, order_id: OrderId) -> None:
-        """Ask to cancel, before everything else that waits to be sent.
-
-        Raises
-        ------
-        ConnectionLost
-            There is no session: nothing was sent.
-        InvariantViolation
-            The order was neither submitted nor bound.
-        """
+        """Ask to cancel, before everything else that waits; ConnectionLost when nothing was sent."""
         broker_order_id = self._interpreter.broker_order_id(order_id)
-        if broker_order_id is None:
-            raise InvariantViolation(f"order {order_id} cannot be canceled: it was never sent", order_id=order_id)
         self._connection.send_first(translate.cancel(broker_order_id), cancels=broker_order_id)
 
-    def bind(self, order: Order, broker_order_id: int) -> None:
-        """Tell the interpreter of an order that was sent earlier; it may have been accepted."""
-        self._know(order, broker_order_id, seen=True)
-
-    def _know(self, order: Order, broker_order_id: int, *, seen: bool) -> None:
+    def bind(self, order: Order, broker_order_id: int, *, seen: bool = True) -> None:
+        """Tell the interpreter of an order; `seen` if it was sent earlier and may have been accepted."""
         self._interpreter.know(order, broker_order_id, client_id=self._connection.client_id, seen=seen)
 
     def interpret(self, message: BrokerMessage) -> Sequence[AnyEvent]:
@@ -90,14 +70,8 @@ class IbkrBroker:
 
         Every part is asked once more when its End does not come. A real gateway is known to send no End at all to a
         question for executions when there are none today: then there is no snapshot, because a missing answer
-        proves nothing.
-
-        Raises
-        ------
-        BrokerUnavailable
-            A part did not complete in time, twice.
-        DataError
-            A position is not in whole units, or an account value is no number.
+        proves nothing. BrokerUnavailable: a part did not complete in time, twice. DataError: a position is not in whole
+        units, or an account value is no number.
         """
         async with self._one_snapshot:
             commissions = self._connection.pending.open(Question.COMMISSIONS)

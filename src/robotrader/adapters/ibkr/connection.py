@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -32,8 +33,6 @@ class IbkrConnection:
         The account that the gateway must report, and how it must begin: `DU` for paper, `U` for live.
     lock_step : bool
         The gateway's clock stands still between our time requests: nothing is shaped, no heartbeat is sent.
-    tws_timezone : str
-        Zone of times that come without one (server versions below 174).
     answer_timeout_s : float or None
         A time request without an answer for so long means a dead link; None is 10 s, but 2 minutes in lock-step, where
         the simulator may be told to go slowly.
@@ -48,7 +47,6 @@ class IbkrConnection:
         account: str,
         account_prefix: str = "DU",
         lock_step: bool = False,
-        tws_timezone: str = "America/New_York",
         answer_timeout_s: float | None = None,
         heartbeat_s: float = 5.0,
     ) -> None:
@@ -61,15 +59,8 @@ class IbkrConnection:
         self._answer_timeout_s = answer_timeout_s or (120.0 if lock_step else 10.0)
         self._heartbeat_s = heartbeat_s
         self._session = Session(inbox, self.pending)
-        self._wrapper = Wrapper(
-            inbox,
-            self.pending,
-            self._session,
-            tws_timezone=tws_timezone,
-            on_time=self._on_time,
-            on_closed=self._on_closed,
-        )
-        self._lost = LostMessages(inbox)
+        self._wrapper = Wrapper(inbox, self.pending, self._session, on_time=self._on_time, on_closed=self._on_closed)
+        self.lost = LostMessages(inbox)
         self._queue = SendQueue(shaped=not lock_step)
         self._request_ids = itertools.count(FIRST_REQUEST_ID)
         self._client: Any = None
@@ -85,19 +76,9 @@ class IbkrConnection:
         return self._up and self._session.link_up
 
     @property
-    def next_order_id(self) -> int:
-        """Return the next order id that the gateway named last."""
-        return self._session.next_order_id or 1
-
-    @property
     def server_version(self) -> int:
         """Return the negotiated protocol version, 0 without a session."""
         return 0 if self._client is None else int(self._client.serverVersion())
-
-    @property
-    def lost_messages(self) -> int:
-        """Return how many messages were lost in decoding."""
-        return self._lost.count
 
     async def connect(self, host: str, port: int, client_id: int, *, timeout_s: float = 10.0) -> None:
         """Open a session and check whose it is.
@@ -110,7 +91,7 @@ class IbkrConnection:
             The gateway reports another account than configured, or one of the wrong kind.
         """
         await self.close()
-        self._lost.listen()
+        self.lost.listen()
         client: Any = Client(self._wrapper)  # type: ignore[no-untyped-call]
         client.MaxRequests = 0  # ib_async's own throttle lets cancels wait behind everything else
         self._client, self.client_id = client, client_id
@@ -120,10 +101,8 @@ class IbkrConnection:
             await asyncio.wait({attempt, self._session.gone}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             _check_attempt(attempt, self._session, f"{host}:{port}", timeout_s=timeout_s)
             _check_account(self.account, self._prefix, client.getAccounts())
-            if self.next_order_id >= FIRST_REQUEST_ID:
-                raise ConfigError(
-                    "order ids have grown too high: reset the API order id sequence in the gateway's settings"
-                )
+            if (self._session.next_order_id or 1) >= FIRST_REQUEST_ID:
+                raise ConfigError("order ids are too high: reset the API order id sequence in the gateway's settings")
         except (RoboTraderError, asyncio.CancelledError):
             attempt.cancel()
             await asyncio.gather(attempt, return_exceptions=True)
@@ -137,7 +116,7 @@ class IbkrConnection:
         """End the session in order; nothing is put into the inbox."""
         self._up = False
         self._stop()
-        self._lost.stop()
+        self.lost.stop()
         client, self._client = self._client, None
         if client is None:
             return
@@ -157,10 +136,8 @@ class IbkrConnection:
 
         Raises
         ------
-        BrokerUnavailable
-            Its End did not come in time: what came until then proves nothing.
         RoboTraderError
-            The gateway refused it, or the link is gone.
+            It was refused, the link is gone, or its End did not come in time: what came until then proves nothing.
         """
         answer = self.pending.open(key)
         try:
@@ -172,23 +149,12 @@ class IbkrConnection:
             self.pending.end(key)
 
     def send(self, message: Send, *, places: int | None = None) -> None:
-        """Write a message, `places` being the order id if it places one.
-
-        Raises
-        ------
-        ConnectionLost
-            There is no session: nothing was sent.
-        """
+        """Write a message, `places` being the order id if it places one; ConnectionLost when nothing was sent."""
         self._queue.put(self._bound(message), order_id=places)
 
     def send_first(self, message: Send, *, cancels: int | None = None) -> None:
         """Write a message, as `send` does, before all that wait; but not before the order that it cancels."""
         self._queue.put_first(self._bound(message), order_id=cancels)
-
-    def _bound(self, message: Send) -> "partial[object]":
-        if not self._up:
-            raise ConnectionLost("there is no session with the gateway: nothing was sent")
-        return partial(message, self._client)
 
     def request_time(self) -> None:
         """Ask for the time, unless that is under way; the answer is a `TimeAdvanced` in the inbox.
@@ -197,6 +163,11 @@ class IbkrConnection:
         """
         self._time_wanted = True
         self._ask_time()
+
+    def _bound(self, message: Send) -> Callable[[], object]:
+        if not self._up:
+            raise ConnectionLost("there is no session with the gateway: nothing was sent")
+        return partial(message, self._client)
 
     def _ask_time(self) -> None:
         if self._deadline is None:

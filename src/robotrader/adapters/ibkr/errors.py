@@ -55,11 +55,8 @@ def classify(code: int) -> ErrorClass:
 
 def request_failure(code: int, text: str) -> RoboTraderError:
     """Return the error that a refused request of ours means; `DataGap` is the plain "there is no data"."""
-    kind, message = classify(code), f"the gateway answered {code}: {text}"
-    if kind is ErrorClass.SESSION or "pacing" in text.lower():  # 162 also says "pacing violation"
-        return PacingLimit(message, code=code)
-    if kind is ErrorClass.NO_DATA:
-        return DataGap(message, code=code)
-    if kind is ErrorClass.REJECTED:
-        return DataError(message, code=code)
-    return BrokerUnavailable(message, code=code)
+    kinds = {ErrorClass.SESSION: PacingLimit, ErrorClass.NO_DATA: DataGap, ErrorClass.REJECTED: DataError}
+    kind = kinds.get(classify(code), BrokerUnavailable)
+    if "pacing" in text.lower():  # 162 also says "pacing violation"
+        kind = PacingLimit
+    return kind(f"the gateway answered {code}: {text}", code=code)

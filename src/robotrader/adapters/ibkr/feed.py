@@ -90,22 +90,13 @@ class IbkrFeed:
     async def warmup(self, until: int, bars: int) -> Sequence[BarsClosed]:
         """Return up to `bars` cross-sections that ended at or before `until`, oldest first, none of them empty.
 
-        Raises
-        ------
-        RoboTraderError
-            A request failed or timed out: indicators over incomplete history would be wrong in silence.
+        RoboTraderError: a request failed or timed out; indicators over incomplete history would be wrong in silence.
         """
         last = self._last(until)
         return [event for event in await self._history(max(0, last - bars + 1), last) if event.bars]
 
     async def missing(self, after: int, until: int) -> Sequence[BarsClosed]:
-        """Return the cross-sections with `after` < end <= `until`, oldest first, as `on_time` delivers them.
-
-        Raises
-        ------
-        RoboTraderError
-            A request failed or timed out.
-        """
+        """Return the cross-sections with `after` < end <= `until`, oldest first; errors as of `warmup`."""
         return await self._history(self._index(after) + 1, self._last(until))
 
     def _index(self, ts: int) -> int:
@@ -198,13 +189,7 @@ class IbkrFeed:
 
 
 def _bar(instrument: Instrument, date: str, close: int | None, values: list[float]) -> Bar:
-    """Return the bar of a row as it was decoded.
-
-    Raises
-    ------
-    BadTick
-        There was no session on that date, or the numbers are not those of a bar.
-    """
+    """Return the bar of a row; BadTick when the date has no session, or the numbers are not those of a bar."""
     if close is None:
         raise BadTick(f"{instrument.id}: there was no session on {date}")
     opened, high, low, last, volume = values

@@ -11,6 +11,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from msgspec import Struct
+
 from robotrader.adapters.ibkr.errors import ErrorClass, classify
 from robotrader.model import (
     NANOS_PER_SECOND,
@@ -22,6 +24,7 @@ from robotrader.model import (
     Fill,
     Instrument,
     InstrumentId,
+    InvariantViolation,
     Order,
     OrderAccepted,
     OrderCanceled,
@@ -46,20 +49,17 @@ NOTHING: Events = ()
 _SIDES = {"BOT": Side.BUY, "SLD": Side.SELL}
 
 
-class Known:
+class Known(Struct):
     """What the interpreter must remember of one of our orders.
 
     `seen`: the broker showed that it has the order; a refusal after that may be one of a change only.
     `ended`: the event that ended it, so that every further word of its end gives the very same event.
     """
 
-    __slots__ = ("broker_order_id", "ended", "order", "seen")
-
-    def __init__(self, order: Order, broker_order_id: int, *, seen: bool) -> None:
-        self.order = order
-        self.broker_order_id = broker_order_id
-        self.seen = seen
-        self.ended: AnyEvent | None = None
+    order: Order
+    broker_order_id: int
+    seen: bool
+    ended: AnyEvent | None = None
 
 
 class Interpreter:
@@ -73,40 +73,31 @@ class Interpreter:
         self._executions: set[str] = set()
         self._early: dict[str, CommissionReported] = {}
         self._readers = {
-            "openOrder": self._open_order,
-            "orderStatus": self._order_status,
-            "completedOrder": self._completed_order,
-            "execDetails": self._execution,
-            "commissionReport": self._commission,
-            "error": self._error,
+            "openOrder": self._order_status, "orderStatus": self._order_status, "completedOrder": self._completed_order,
+            "execDetails": self._execution, "commissionReport": self._commission, "error": self._error,
             "lostMessage": self._lost,
-        }
+        }  # fmt: skip
 
     def know(self, order: Order, broker_order_id: int, *, client_id: int, seen: bool) -> None:
         """Make an order known; `seen` if it may have reached the broker before."""
-        known = self._by_ref.setdefault(order.id, Known(order, broker_order_id, seen=seen))
+        known = self._by_ref.setdefault(order.id, Known(order, broker_order_id, seen))
         known.broker_order_id = broker_order_id
         known.seen |= seen
         self._by_id[client_id, broker_order_id] = known
 
-    def broker_order_id(self, order_id: OrderId) -> int | None:
-        """Return the broker's id of an order, None if it is not known."""
-        known = self._by_ref.get(order_id)
-        return None if known is None else known.broker_order_id
+    def broker_order_id(self, order_id: OrderId) -> int:
+        """Return the broker's id of an order; InvariantViolation when it was neither submitted nor bound."""
+        if order_id not in self._by_ref:
+            raise InvariantViolation(f"order {order_id} was never sent", order_id=order_id)
+        return self._by_ref[order_id].broker_order_id
 
     def events(self, message: BrokerMessage, *, client_id: int) -> Events:
         """Return the events that a message means; `client_id` is whose errors the gateway sends us.
 
-        Raises
-        ------
-        DataError
-            The message cannot be understood.
+        DataError: the message cannot be understood.
         """
-        reader = self._readers.get(message.name)
-        if reader is None:
-            raise DataError(f"no broker message is called {message.name!r}", fields=message.fields)
         try:
-            return reader({"clientId": client_id, **message.fields}, message.ts_init)
+            return self._readers[message.name]({"clientId": client_id, **message.fields}, message.ts_init)
         except (LookupError, TypeError, ValueError, ArithmeticError) as error:
             raise DataError(f"{message.name} cannot be understood ({error!r})", fields=message.fields) from error
 
@@ -121,16 +112,13 @@ class Interpreter:
             self._by_perm[perm_id] = known
         return known
 
-    def _open_order(self, fields: Fields, ts: int) -> Events:
-        known = self._owner(fields)
-        return NOTHING if known is None else self._status(known, fields, fields["warningText"], ts)
-
     def _order_status(self, fields: Fields, ts: int) -> Events:
+        """Read a status, of an openOrder message as well: it has no `whyHeld` but a `warningText`."""
         known = self._owner(fields)
         if known is None:
             return NOTHING
-        why = fields["whyHeld"]
-        events = self._status(known, fields, why, ts)
+        why = fields.get("whyHeld", "")
+        events = self._status(known, fields, why or fields.get("warningText", ""), ts)
         if "locate" in why and known.ended is None:  # shares to borrow are looked for: alive, but cannot fill
             return (*events, OrderSuspended(ts_event=ts, ts_init=ts, order_id=known.order.id, reason=why))
         return events
@@ -200,11 +188,8 @@ class Interpreter:
         order, side = known.order, _SIDES[fields["side"]]
         instrument = self._instruments[order.instrument]
         if (fields["symbol"], side) != (instrument.symbol, order.side):
-            raise DataError(
-                f"execution {fields['execId']} is {side} {fields['symbol']}, but order {order.id} is"
-                f" {order.side} {instrument.symbol}",
-                order_id=order.id,
-            )
+            text = f"execution {fields['execId']} is {side} {fields['symbol']}, not what order {order.id} asks for"
+            raise DataError(text, order_id=order.id)
         stem, revision = _execution_id(fields)
         at = _nanos(fields["time"])
         fill = Fill(
@@ -221,12 +206,8 @@ class Interpreter:
         if fields["commission"] is None:
             return NOTHING
         stem, revision = _execution_id(fields)
-        commission = Commission(
-            exec_id=stem,
-            revision=revision,
-            amount=money(Decimal(repr(fields["commission"]))),
-            currency=Currency(fields["currency"]),
-        )
+        amount, currency = money(Decimal(repr(fields["commission"]))), Currency(fields["currency"])
+        commission = Commission(exec_id=stem, revision=revision, amount=amount, currency=currency)
         event = CommissionReported(ts_event=ts, ts_init=ts, commission=commission)
         if stem in self._executions:
             return (event,)

@@ -33,14 +33,8 @@ class PendingRequests:
         return key in self._waiting
 
     def open(self, key: Key) -> "asyncio.Future[list[Any]]":
-        """Start collecting; the result are the parts, once the End has come.
-
-        Raises
-        ------
-        InvariantViolation
-            The same question is under way: its answers could not be told apart.
-        """
-        if key in self._waiting:
+        """Start collecting; the result are the parts, once the End has come."""
+        if key in self._waiting:  # the answers could not be told apart
             raise InvariantViolation(f"{key} was asked twice at once", key=key)
         answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(lambda f: f.cancelled() or f.exception())  # one that nobody awaits any more is no news

@@ -16,8 +16,7 @@ class SendQueue:
     Parameters
     ----------
     shaped : bool
-        Send at most 4 messages in 100 ms of the system clock. In lock-step the clock of the run stands still while
-        we wait, so nothing waits: the rate limits of the risk gate count on the runner's clock.
+        Send at most 4 messages in 100 ms. In lock-step nothing waits: the clock of the run stands still meanwhile.
     """
 
     def __init__(self, *, shaped: bool) -> None:
@@ -59,23 +58,17 @@ class SendQueue:
         return dropped
 
     def _flush(self) -> None:
-        if self._shaped:
-            if self._timer is None:
-                self._send_slice()
+        """Send what may leave now; the rest waits for the next slice."""
+        if self._timer is not None:
             return
-        while len(self):
-            self._pop()()
-
-    def _send_slice(self) -> None:
-        self._timer = None
-        loop = asyncio.get_running_loop()
-        if loop.time() >= self._slice_start + _SLICE_S:
-            self._slice_start, self._credit = loop.time(), _PER_SLICE
-        while self._credit and len(self):
+        if self._shaped and (now := asyncio.get_running_loop().time()) >= self._slice_start + _SLICE_S:
+            self._slice_start, self._credit = now, _PER_SLICE
+        while len(self) and (self._credit or not self._shaped):
             self._credit -= 1
-            self._pop()()
+            (self._urgent or self._normal).popleft()[0]()
         if len(self):
-            self._timer = loop.call_at(self._slice_start + _SLICE_S, self._send_slice)
+            self._timer = asyncio.get_running_loop().call_at(self._slice_start + _SLICE_S, self._next_slice)
 
-    def _pop(self) -> Write:
-        return (self._urgent or self._normal).popleft()[0]
+    def _next_slice(self) -> None:
+        self._timer = None
+        self._flush()

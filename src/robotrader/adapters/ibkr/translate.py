@@ -40,16 +40,13 @@ _EXECUTION = (
 def contract_of(instrument: Instrument) -> Contract:
     """Return the contract that an order or a request for this instrument names; orders route through SMART."""
     return Contract(
-        secType=instrument.asset_class.value,
-        symbol=instrument.symbol,
-        exchange="SMART",
+        secType=instrument.asset_class.value, symbol=instrument.symbol, exchange="SMART", currency=instrument.currency,
         primaryExchange="" if instrument.venue is Venue.SMART else instrument.venue.value,
-        currency=instrument.currency,
-    )
+    )  # fmt: skip
 
 
-def order_of(order: Order, instrument: Instrument, account: str) -> WireOrder:
-    """Return the order as IBKR wants it: exactly the approved terms, and our id in `orderRef`.
+def place(order: Order, instrument: Instrument, account: str, *, broker_order_id: int) -> Send:
+    """Return the message that places exactly the approved terms, with our id in `orderRef`.
 
     Prices stay `Decimal`: ib_async writes their text, so that no float touches them.
 
@@ -59,20 +56,15 @@ def order_of(order: Order, instrument: Instrument, account: str) -> WireOrder:
         A price that the type needs is missing or not on the tick grid: those are not the approved terms.
     """
     wire = WireOrder(
-        action=order.side.value,
-        totalQuantity=order.quantity,
-        orderType=order.type.value,
-        tif=order.tif.value,
-        orderRef=order.id,
-        account=account,
-        transmit=True,
-        outsideRth=False,
-    )
+        action=order.side.value, totalQuantity=order.quantity, orderType=order.type.value, tif=order.tif.value,
+        orderRef=order.id, account=account, transmit=True, outsideRth=False,
+    )  # fmt: skip
     if order.type is OrderType.LIMIT:
         wire.lmtPrice = _price(order, order.limit_price, instrument)
     if order.type is OrderType.STOP:
         wire.auxPrice = _price(order, order.stop_price, instrument)
-    return wire
+    contract = contract_of(instrument)
+    return lambda client: client.placeOrder(broker_order_id, contract, wire)
 
 
 def _price(order: Order, price: Decimal | None, instrument: Instrument) -> Decimal:
@@ -81,13 +73,7 @@ def _price(order: Order, price: Decimal | None, instrument: Instrument) -> Decim
             f"order {order.id}: a {order.type} order needs a price on the grid of {instrument.tick}, found {price}",
             order_id=order.id,
         )
-    return instrument.price(price)
-
-
-def place(order: Order, instrument: Instrument, account: str, *, broker_order_id: int) -> Send:
-    """Return the message that places an order."""
-    contract, wire = contract_of(instrument), order_of(order, instrument, account)
-    return lambda client: client.placeOrder(broker_order_id, contract, wire)
+    return price
 
 
 def cancel(broker_order_id: int) -> Send:
@@ -110,26 +96,20 @@ def drop_history(request_id: int) -> Send:
 
 def ask(question: Question, request_id: int, account: str) -> tuple[Key, Send, Send | None]:
     """Return the key of the answer, the message that asks, and the one that ends what would go on after it."""
-    match question:
-        case Question.OPEN_ORDERS:
-            return question, lambda client: client.reqAllOpenOrders(), None
-        case Question.COMPLETED_ORDERS:
-            return question, lambda client: client.reqCompletedOrders(False), None
-        case Question.EXECUTIONS:
-            mine = ExecutionFilter(acctCode=account)
-            return request_id, lambda client: client.reqExecutions(request_id, mine), None
-        case Question.POSITIONS:
-            return question, lambda client: client.reqPositions(), lambda client: client.cancelPositions()
-        case Question.ACCOUNT:
-            return (
-                request_id,
-                lambda client: client.reqAccountUpdatesMulti(request_id, account, "", False),
-                lambda client: client.cancelAccountUpdatesMulti(request_id),
-            )
-        case Question.NEXT_ID:
-            return question, lambda client: client.reqIds(1), None
-        case Question.COMMISSIONS:
-            raise ValueError("commissions come with the executions, they cannot be asked for")
+    mine = ExecutionFilter(acctCode=account)
+    by_question: dict[Question, tuple[Key, Send, Send | None]] = {
+        Question.OPEN_ORDERS: (question, lambda c: c.reqAllOpenOrders(), None),
+        Question.COMPLETED_ORDERS: (question, lambda c: c.reqCompletedOrders(False), None),
+        Question.EXECUTIONS: (request_id, lambda c: c.reqExecutions(request_id, mine), None),
+        Question.POSITIONS: (question, lambda c: c.reqPositions(), lambda c: c.cancelPositions()),
+        Question.ACCOUNT: (
+            request_id,
+            lambda c: c.reqAccountUpdatesMulti(request_id, account, "", False),
+            lambda c: c.cancelAccountUpdatesMulti(request_id),
+        ),
+        Question.NEXT_ID: (question, lambda c: c.reqIds(1), None),
+    }
+    return by_question[question]
 
 
 def plain(value: object) -> Any:
@@ -147,26 +127,14 @@ def _pick(source: object, names: tuple[str, ...]) -> Fields:
 
 def open_order(order_id: int, contract: Contract, order: WireOrder, state: WireOrderState) -> Fields:
     """Return the fields of an openOrder message."""
-    return {
-        "orderId": order_id,
-        "clientId": order.clientId,
-        **_pick(contract, _CONTRACT),
-        **_pick(order, _ORDER),
-        "status": state.status,
-        "warningText": state.warningText,
-    }
+    ids = {"orderId": order_id, "clientId": order.clientId}
+    return ids | _pick(contract, _CONTRACT) | _pick(order, _ORDER) | _pick(state, ("status", "warningText"))
 
 
 def completed_order(contract: Contract, order: WireOrder, state: WireOrderState) -> Fields:
     """Return the fields of a completedOrder message; the wire gives it no order id."""
-    return {
-        **_pick(contract, _CONTRACT),
-        **_pick(order, _ORDER),
-        "filledQuantity": plain(order.filledQuantity),
-        "status": state.status,
-        "completedTime": state.completedTime,
-        "completedStatus": state.completedStatus,
-    }
+    end = _pick(state, ("status", "completedTime", "completedStatus"))
+    return _pick(contract, _CONTRACT) | _pick(order, (*_ORDER, "filledQuantity")) | end
 
 
 def execution(contract: Contract, found: Execution) -> Fields:
@@ -174,12 +142,8 @@ def execution(contract: Contract, found: Execution) -> Fields:
 
     The id of the request that it answers is left out: the same execution reads the same whenever it is told.
     """
-    return {
-        **_pick(contract, _CONTRACT),
-        **_pick(found, _EXECUTION),
-        "executedOn": found.exchange,
-        "time": found.time.astimezone(UTC).isoformat(),
-    }
+    own = {"executedOn": found.exchange, "time": found.time.astimezone(UTC).isoformat()}
+    return _pick(contract, _CONTRACT) | _pick(found, _EXECUTION) | own
 
 
 def commission(report: CommissionReport) -> Fields:
@@ -189,12 +153,8 @@ def commission(report: CommissionReport) -> Fields:
 
 def position(account: str, contract: Contract, quantity: float, average_cost: float) -> Fields:
     """Return the fields of a position message."""
-    return {
-        "account": account,
-        **_pick(contract, _CONTRACT),
-        "position": plain(quantity),
-        "avgCost": plain(average_cost),
-    }
+    own = {"account": account, "position": plain(quantity), "avgCost": plain(average_cost)}
+    return _pick(contract, _CONTRACT) | own
 
 
 def history_row(bar: BarData) -> tuple[str, float, float, float, float, float]:
@@ -203,13 +163,7 @@ def history_row(bar: BarData) -> tuple[str, float, float, float, float, float]:
 
 
 def signed_units(fields: Mapping[str, Any]) -> int:
-    """Return a position's signed whole units.
-
-    Raises
-    ------
-    DataError
-        The position is not a whole number; only whole shares are supported.
-    """
+    """Return a position's signed whole units; DataError for a fraction, as only whole shares are supported."""
     quantity = fields["position"]
     if quantity is None or quantity != int(quantity):
         raise DataError(f"{fields['symbol']}: expected a position in whole units, found {quantity}")
@@ -222,11 +176,8 @@ def instrument_id_of(fields: Mapping[str, Any], instruments: Mapping[InstrumentI
     The wire names symbol, type and currency, but not always the primary exchange.
     """
     symbol, exchange = fields["symbol"], fields["exchange"]
-    same = [
-        i
-        for i in instruments.values()
-        if (i.symbol, i.asset_class, i.currency) == (symbol, fields["secType"], fields["currency"])
-    ]
+    wanted = (symbol, fields["secType"], fields["currency"])
+    same = [i for i in instruments.values() if (i.symbol, i.asset_class, i.currency) == wanted]
     exact = [i for i in same if i.venue == exchange]
     if exact or len(same) == 1:
         return (exact or same)[0].id

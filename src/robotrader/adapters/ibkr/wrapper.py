@@ -66,7 +66,7 @@ class Session:
 
 
 class Wrapper:
-    """The callbacks under ib_async's names; times without a zone are read in `tws_timezone`.
+    """The callbacks under ib_async's names.
 
     Messages of orders go to the inbox as they came. Open orders, statuses and commissions cannot be told from the
     answer to a question, so during one they go both ways: nothing is lost, and events are idempotent.
@@ -80,14 +80,13 @@ class Wrapper:
         pending: PendingRequests,
         session: Session,
         *,
-        tws_timezone: str,
         on_time: Callable[[int], None],
         on_closed: Callable[[], None],
     ) -> None:
         self._inbox = inbox
         self._pending = pending
         self.defaultTimezone = UTC
-        self.ib = SimpleNamespace(TimezoneTWS=tws_timezone)
+        self.ib = SimpleNamespace(TimezoneTWS="America/New_York")  # of times without one, below version 174
         self.error = session.error
         self.nextValidId = session.next_valid_id
         self.setEventsDone = session.socket_closed
@@ -159,13 +158,7 @@ class LostMessages(logging.Handler):
         self.count = 0
 
     def listen(self) -> None:
-        """Begin to hear the decoder.
-
-        Raises
-        ------
-        ConfigError
-            The log set-up silences it: lost messages would pass unnoticed.
-        """
+        """Begin to hear the decoder; ConfigError when the log set-up silences it."""
         loggers = [logging.getLogger(name) for name in DECODING_LOGGERS]
         for logger in loggers:
             if logger.disabled or not logger.isEnabledFor(logging.ERROR):

@@ -33,18 +33,9 @@ Bars = tuple[Panel, Sequence[Quarantined], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Loaded:
-    """A dataset in memory.
+    """A dataset in memory: the clean bars, their sha256, the rows that were set aside, by source and row.
 
-    Attributes
-    ----------
-    panel : Panel
-        The clean bars.
-    quarantined : tuple of Quarantined
-        Rows that were set aside, by source and row.
-    data_hash : str
-        sha256 of the panel.
-    note : str
-        What a reader of results must know of the data.
+    `note` is what a reader of results must know of the data.
     """
 
     panel: Panel
@@ -84,17 +75,16 @@ def load(
     symbol : str, optional
         Take this symbol only; for a file without symbol column: what its bars are.
     start, end : str, optional
-        ISO date of the first and last session, both inclusive; or a time, exchange-local where it has no zone:
-        bars that open at or after `start` and end at or before `end`.
+        ISO date of the first and last day at the exchange, both inclusive.
     state : Path
-        State folder, where seeded sets are.
+        State folder, where the seeded set is.
 
     Raises
     ------
     DataError
         There is no such dataset or symbol, or nothing in it is usable.
     ConfigError
-        `start` or `end` is no date or time.
+        `start` or `end` is no date.
     """
     if name.startswith("sample:"):
         whole, bad, note = _load_sample(name, symbol)
@@ -121,13 +111,7 @@ def list_datasets(state: Path) -> tuple[DatasetInfo, ...]:
 
 
 def write_seed(parameters: SeedSpec, *, state: Path) -> SeedReport:
-    """Generate a seeded set and keep it as the dataset `seed`, in place of the one before.
-
-    Raises
-    ------
-    DataError
-        The calendar does not reach far enough for so many bars.
-    """
+    """Generate a seeded set and keep it as the dataset `seed`, in place of the one before."""
     from robotrader.adapters.parquet.tables import write_bars  # noqa: PLC0415 - brings Polars
 
     days = min(sessions_needed(parameters) * 3 // 2 + 30, 180 * 365)  # 252 sessions a year; up to the year 2195
@@ -190,9 +174,7 @@ def _between(panel: Panel, start: str | None, end: str | None) -> Panel:
     low, high = 0, len(panel)
     if start is not None:
         low = int(np.searchsorted(panel.opened, _bound(start, "start")))
-    if end is not None and "T" in end.upper().replace(" ", "T"):
-        high = int(np.searchsorted(panel.ts, _bound(end, "end"), side="right"))
-    elif end is not None:
+    if end is not None:
         high = int(np.searchsorted(panel.opened, _bound(end, "end", days=1)))
     if low >= high:
         first, last = (_exchange_date(t) for t in (panel.ts[0], panel.ts[-1]))
@@ -205,13 +187,12 @@ def _exchange_date(ts: int) -> str:
 
 
 def _bound(text: str, which: str, *, days: int = 0) -> int:
-    """Return a date's start at the exchange (of the day `days` later), or a time, in ns UTC."""
+    """Return the start, at the exchange, of a date or of the day `days` later, ns UTC."""
     try:
-        moment = datetime.fromisoformat(text)
+        day = date.fromisoformat(text) + timedelta(days=days)
     except ValueError as error:
-        raise ConfigError(f"{which}: expected an ISO date or time such as 2013-03-01, found {text!r}") from error
-    moment = (moment if moment.tzinfo else moment.replace(tzinfo=EXCHANGE)) + timedelta(days=days)
-    return round(moment.timestamp() * 1_000_000) * 1_000
+        raise ConfigError(f"{which}: expected an ISO date such as 2013-03-01, found {text!r}") from error
+    return int(datetime(day.year, day.month, day.day, tzinfo=EXCHANGE).timestamp()) * NANOS_PER_SECOND
 
 
 def _seed_file(state: Path) -> Path:

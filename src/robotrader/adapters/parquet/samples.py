@@ -7,7 +7,8 @@ import numpy as np
 from bokeh_sampledata import stocks
 
 from robotrader.adapters.calendar import sessions_of
-from robotrader.data.frame import DAY_NS, PRICES, BarFrame, concat, place_on_sessions
+from robotrader.data.frame import DAY_NS, BarFrame, concat, place_on_sessions
+from robotrader.data.panel import PRICES
 from robotrader.data.quality import Quarantined, check
 from robotrader.model import Instrument, Venue, stock
 

@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 
 from robotrader.adapters.parquet.times import exchange_days, to_nanos
-from robotrader.data.frame import VALUES, BarFrame
+from robotrader.data.frame import BarFrame
 from robotrader.data.instruments import instrument_of
-from robotrader.data.panel import Panel, Times
+from robotrader.data.panel import VALUES, Panel, Times
 from robotrader.data.quality import Quarantined, Rule
 from robotrader.model import DataError
 
@@ -91,13 +91,7 @@ def write_bars(panel: Panel, path: Path, metadata: dict[str, str]) -> None:
 
 
 def metadata_of(path: Path) -> dict[str, str]:
-    """Return what was written beside the bars of a Parquet file.
-
-    Raises
-    ------
-    DataError
-        The file cannot be read.
-    """
+    """Return what was written beside the bars of a Parquet file; `DataError` where it cannot be read."""
     try:
         return pl.read_parquet_metadata(path)
     except (OSError, pl.exceptions.PolarsError) as error:

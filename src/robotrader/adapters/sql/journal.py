@@ -163,7 +163,7 @@ class SqlJournal:
     ConfigError
         At once, where the database does not have the schema of this version.
     InvariantViolation
-        From any method: another process took the journal or wrote to it, the chain is broken, or the
+        In use: another process took the journal or wrote to it, the chain is broken, or the
         database did not take a batch; nothing of that batch is kept.
     """
 

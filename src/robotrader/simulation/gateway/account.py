@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
+from msgspec import Struct
+
 from robotrader.model import Instrument, InstrumentId, money
 from robotrader.simulation.venue import VenueFill
 
@@ -17,15 +19,12 @@ _BUYING_POWER = 4
 Prices = Mapping[InstrumentId, float]
 
 
-class Holding:
+class Holding(Struct):
     """One instrument held: signed quantity, and its cost with commissions (signed like the quantity)."""
 
-    __slots__ = ("cost", "quantity", "realized")
-
-    def __init__(self) -> None:
-        self.quantity = 0
-        self.cost = _ZERO
-        self.realized = _ZERO
+    quantity: int = 0
+    cost: Decimal = _ZERO
+    realized: Decimal = _ZERO
 
     @property
     def average_cost(self) -> Decimal:

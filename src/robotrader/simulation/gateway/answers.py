@@ -24,17 +24,6 @@ _SIZE = 100.0
 """Shares shown on each side: the bars do not know any."""
 
 
-def answer(book: Book, to: Connection, request: Request) -> None:
-    """Answer one request on its connection.
-
-    Raises
-    ------
-    Refused
-        The request cannot be done.
-    """
-    _ANSWERS[request.what](book, to, request)
-
-
 def refresh(book: Book, to: Connection, *, bars: bool) -> None:
     """Tell a client what changed of what it subscribed to, the forming bars if `bars`."""
     if to.positions:
@@ -52,12 +41,9 @@ def refresh(book: Book, to: Connection, *, bars: bool) -> None:
             to.send(messages.historical_update(to.speaker.version, request, last[0]))
 
 
-def _managed_accounts(book: Book, to: Connection, _request: Request) -> None:
-    to.send(fields_frame(15, 1, book.account.name))
-
-
-def _next_id(book: Book, to: Connection, _request: Request) -> None:
-    to.send(fields_frame(9, 1, book.next_id(to.client_id)))
+def _ids(book: Book, to: Connection, request: Request) -> None:
+    accounts = request.what == "accounts"
+    to.send(fields_frame(15, 1, book.account.name) if accounts else fields_frame(9, 1, book.next_id(to.client_id)))
 
 
 def _account_updates(book: Book, to: Connection, request: Request) -> None:
@@ -215,12 +201,12 @@ def _ticks(book: Book, to: Connection, req_id: int, instrument: Instrument) -> N
     to.send(fields_frame(46, 6, req_id, _LAST_TIME, book.market.now // NANOS_PER_SECOND))
 
 
-_ANSWERS: dict[str, Callable[[Book, Connection, Request], None]] = {
-    "account updates": _account_updates, "account values": _account_values, "accounts": _managed_accounts,
+ANSWERS: dict[str, Callable[[Book, Connection, Request], None]] = {
+    "account updates": _account_updates, "account values": _account_values, "accounts": _ids,
     "all open orders": _open_orders, "completed orders": _completed_orders, "contract details": _contract_details,
-    "executions": _executions, "history": _history, "next id": _next_id, "own open orders": _open_orders,
+    "executions": _executions, "history": _history, "next id": _ids, "own open orders": _open_orders,
     "positions": _all_positions, "quotes": _quotes,
+    "end history": _end, "end positions": _end, "end quotes": _end,
     # There are no manual orders to bind and no other kind of market data; account values are sent once.
-    **dict.fromkeys(("bind orders", "market data type", "end account values"), _end),
-    **dict.fromkeys(("end history", "end positions", "end quotes"), _end),
+    "bind orders": _end, "market data type": _end, "end account values": _end,
 }  # fmt: skip

@@ -32,13 +32,7 @@ class Contracts:
         return [i for i in self._by_symbol.get(query.symbol, []) if _fits(i, query)]
 
     def one(self, query: ContractQuery) -> Instrument:
-        """Return the only instrument that fits the query.
-
-        Raises
-        ------
-        Refused
-            200: there is none, or more than one.
-        """
+        """Return the only instrument that fits the query; refuse (200) when there is none, or more than one."""
         found = self.find(query)
         if len(found) != 1:
             raise Refused(200, _AMBIGUOUS if found else NO_SECURITY)

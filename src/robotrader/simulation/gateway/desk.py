@@ -17,12 +17,8 @@ _ENCODER = msgspec.json.Encoder()
 class Desk:
     """Where clients' orders arrive.
 
-    `path` is the log: its inputs are run again, then it is continued; None remembers nothing.
-
-    Raises
-    ------
-    ConfigError
-        The log is of other data or another configuration: its header or its executions differ.
+    `path` is the log: its inputs are run again, then it is continued; None remembers nothing. ConfigError: the log is
+    of other data or another configuration, its header or its executions differ.
     """
 
     def __init__(self, book: Book, path: Path | None, header: Header) -> None:

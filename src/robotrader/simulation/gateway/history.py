@@ -25,13 +25,7 @@ Row = tuple[float, ...]
 
 
 def rows(market: Market, instrument: InstrumentId, request: Request) -> list[Row]:
-    """Return the bars that a request asks for, oldest first; the last may still be forming.
-
-    Raises
-    ------
-    Refused
-        Duration, bar size, kind of data or end time are not valid.
-    """
+    """Return the bars that a request asks for, oldest first; the last may still be forming."""
     size = BAR_SIZES.get(request.values["barSize"])
     if size is None:
         raise Refused(321, f"Invalid bar size {request.values['barSize']!r}. One of: {', '.join(BAR_SIZES)}")

@@ -41,12 +41,8 @@ class Market:
     """Bars replayed in order of time; nothing after `now` can be seen.
 
     Within a bar the price runs open, nearer extreme, other extreme, close, straight and at thirds of
-    the bar: made up, but always inside the bar and the same in every run.
-
-    Parameters
-    ----------
-    start : int, optional
-        Market time to begin with, ns UTC; None: an hour before the first session.
+    the bar: made up, but always inside the bar and the same in every run. `start` is the market time
+    to begin with, ns UTC; None: an hour before the first session.
     """
 
     def __init__(self, panel: Panel, start: int | None = None) -> None:

@@ -81,13 +81,7 @@ _DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
 
 def read_lines(path: Path) -> tuple[list[Line], int]:
-    """Return the complete lines of a log and the length of their bytes; a torn last line is left out.
-
-    Raises
-    ------
-    ConfigError
-        A complete line is not one of a gateway log.
-    """
+    """Return the complete lines of a log and the length of their bytes; a torn last line is left out."""
     data = path.read_bytes() if path.exists() else b""
     complete = data[: data.rfind(b"\n") + 1]
     lines: list[Line] = []

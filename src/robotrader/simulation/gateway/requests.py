@@ -150,15 +150,7 @@ class Request(NamedTuple):
 
 
 def decode(fields: list[str], version: int) -> Request:
-    """Return the request that these fields are.
-
-    Raises
-    ------
-    Refused
-        No message has this id.
-    Malformed
-        Fields are missing, or its id is none.
-    """
+    """Return the request that these fields are; Refused for an unknown message, Malformed when fields are missing."""
     number = fields[0] if fields else ""
     what, layout = ("place order", _ORDER) if number == "3" else _LAYOUTS.get(number, ("", ""))
     if not what:

@@ -78,10 +78,7 @@ class GatewayConfig(Struct, frozen=True, kw_only=True):
 class Gateway:
     """Serve a market and an account to TWS API clients; `venue` is a fresh one over the panel's instruments.
 
-    Raises
-    ------
-    ConfigError
-        The options are out of range, or the log in the state folder is of another configuration.
+    ConfigError: the options are out of range, or the log in the state folder is of another configuration.
     """
 
     def __init__(self, panel: Panel, venue: Venue, config: GatewayConfig | None = None) -> None:
@@ -108,13 +105,7 @@ class Gateway:
         return self.book.market.now
 
     async def serve(self, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Listen, and return the port (0 picks a free one).
-
-        Raises
-        ------
-        ConfigError
-            The address cannot be used.
-        """
+        """Listen, and return the port (0 picks a free one); ConfigError when the address cannot be used."""
         loop = asyncio.get_running_loop()
         try:
             self._server = await asyncio.start_server(self._talk, host, port)
@@ -167,7 +158,7 @@ class Gateway:
 
     def _take(self, connection: Connection, body: str) -> None:
         """Take one message; before START_API clients would lose any answer, so that there is none."""
-        req_id, started = -1, connection.client_id in self._clients
+        req_id, started = -1, self._clients.get(connection.client_id) is connection
         try:
             request = decode(split(body), connection.speaker.version)
             req_id = request.req_id
@@ -207,7 +198,7 @@ class Gateway:
             case "cancel all":
                 self._tell(self._desk.cancel(connection.client_id, None))
             case _:
-                answers.answer(self.book, connection, request)
+                answers.ANSWERS[request.what](self.book, connection, request)
 
     def _tell(self, reports: Sequence[Report]) -> None:
         """Send reports to the client whose order it is, then to all what else changed."""
@@ -223,12 +214,9 @@ class Gateway:
             self._pulls.append(connection)
             if self._timer is None:
                 self._step()
-            return
-        connection.pulled_time = True
-        self._send_time(connection)
-
-    def _send_time(self, connection: Connection) -> None:
-        connection.send(fields_frame(49, 1, self.now // NANOS_PER_SECOND))
+        else:
+            connection.pulled_time = True
+            connection.send(fields_frame(49, 1, self.now // NANOS_PER_SECOND))
 
     def _step(self) -> None:
         """Let one session pass for each waiting time request, no faster than `speed`."""
@@ -243,7 +231,7 @@ class Gateway:
             if close is not None:
                 self._tell(self._desk.advance(close, always_log=True))
                 self._due = loop.time() + 1 / self.config.speed if self.config.speed else 0.0
-            self._send_time(connection)
+            connection.send(fields_frame(49, 1, self.now // NANOS_PER_SECOND))
 
     def _tick(self) -> None:
         self._catch_up()

@@ -22,8 +22,7 @@ from robotrader.model import NANOS_PER_SECOND
 
 MIN_VERSION = 157
 MAX_VERSION = 200
-MAX_FRAME = 1 << 20
-"""Longer frames do not exist in this protocol: whoever announces one does not speak it."""
+_MAX_FRAME = 1 << 20  # whoever announces a longer one does not speak this protocol
 
 ZONE_NAME = "US/Eastern"
 ZONE = ZoneInfo(ZONE_NAME)
@@ -81,29 +80,15 @@ def split(body: str) -> list[str]:
 
 
 async def read_frame(reader: asyncio.StreamReader) -> str:
-    """Return the next frame's text, without its length.
-
-    Raises
-    ------
-    Malformed
-        The length is impossible: the stream cannot be read any further.
-    IncompleteReadError
-        The stream ended.
-    """
+    """Return the next frame's text, without its length; IncompleteReadError at the end of the stream."""
     size = int.from_bytes(await reader.readexactly(4), "big")
-    if size > MAX_FRAME:
+    if size > _MAX_FRAME:
         raise Malformed(f"bad message length {size}")
     return (await reader.readexactly(size)).decode("utf-8", "backslashreplace")
 
 
 async def greeted(reader: asyncio.StreamReader, server_version: int) -> int:
-    """Return the version both sides speak, from the client's `v<min>..<max>`.
-
-    Raises
-    ------
-    Malformed
-        It is no greeting, or there is no common version from 157 on.
-    """
+    """Return the version both sides speak, from the client's `v<min>..<max>`; Malformed when there is none."""
     if await reader.readexactly(4) != b"API\0":
         raise Malformed("the connection does not open with API")
     greeting = await read_frame(reader)

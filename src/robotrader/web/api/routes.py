@@ -1,8 +1,9 @@
 """The API's routes: thin, each one query and one view."""
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, defstruct
 from quart import Blueprint
 from quart_schema import validate_headers, validate_querystring, validate_request, validate_response
 from werkzeug.exceptions import BadRequest, Forbidden
@@ -17,6 +18,7 @@ from robotrader.web.requests import RequestAck
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
 MAX_KEY = 128
+Listing = dict[str, Any]
 
 
 class Page(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,93 +54,86 @@ class Key(Struct, frozen=True, kw_only=True):
     idempotency_key: str
 
 
+Handler = Callable[..., Awaitable[Any]]
+
+
+def _lists(name: str, item: type[views.View], query: type[Struct] | None = None) -> Callable[[Handler], Handler]:
+    """Serve what the handler returns as `{name: [item, ...]}`, of a `Page` with the cursor of the `next` one."""
+    fields: list[tuple[str, Any]] = [(name, list[item])]  # type: ignore[valid-type]
+    fields += [("next", int | None)] if query is Page else []
+
+    def register(handler: Handler) -> Handler:
+        answer = defstruct(name.capitalize(), fields, namespace={"__doc__": handler.__doc__})
+        served = errors(401, 503)(validate_response(answer)(handler))
+        if query is not None:
+            served = errors(400)(validate_querystring(query)(served))
+        return blueprint.get(f"/{name}")(served)
+
+    return register
+
+
 @blueprint.get("/status")
 @validate_response(views.Status)
 @errors(401, 503)
 async def status() -> views.Status:
     """Tell mode, trading state, account and data ages."""
-    return web().describe(await web().read(lambda s: s.status()))
+    return await web().status()
 
 
-@blueprint.get("/positions")
-@validate_response(views.Positions)
-@errors(401, 503)
-async def positions() -> views.Positions:
+@_lists("positions", views.Position)
+async def positions() -> Listing:
     """List every strategy's holdings, closed ones too."""
     rows, run = await web().read(lambda s: (s.reader.positions(), s.reader.run()))
-    return views.Positions(positions=queries.positions(rows, run))
+    return {"positions": queries.positions(rows, run)}
 
 
-@blueprint.get("/orders")
-@validate_querystring(Page)
-@validate_response(views.Orders)
-@errors(400, 401, 503)
-async def orders(query_args: Page) -> views.Orders:
-    """List orders."""
+@_lists("orders", views.Order, Page)
+async def orders(query_args: Page) -> Listing:
+    """List orders, newest first; `next` is the `after` of the following page."""
     rows = await web().read(lambda s: s.reader.orders(limit=query_args.limit, after=query_args.after))
-    return views.Orders(
-        orders=tuple(queries.order(row) for row in rows), next=rows[-1].id if len(rows) == query_args.limit else None
-    )
+    following = rows[-1].id if len(rows) == query_args.limit else None
+    return {"orders": [queries.order(row) for row in rows], "next": following}
 
 
-@blueprint.get("/fills")
-@validate_querystring(Page)
-@validate_response(views.Fills)
-@errors(400, 401, 503)
-async def fills(query_args: Page) -> views.Fills:
-    """List executions."""
+@_lists("fills", views.Fill, Page)
+async def fills(query_args: Page) -> Listing:
+    """List executions, newest first; `next` is the `after` of the following page."""
     rows = await web().read(lambda s: s.reader.fills(limit=query_args.limit, after=query_args.after))
-    return views.Fills(
-        fills=tuple(queries.fill(row) for row in rows), next=rows[-1].id if len(rows) == query_args.limit else None
-    )
+    following = rows[-1].id if len(rows) == query_args.limit else None
+    return {"fills": [queries.fill(row) for row in rows], "next": following}
 
 
-@blueprint.get("/equity")
-@validate_querystring(Curve)
-@validate_response(views.Equity)
-@errors(400, 401, 503)
-async def equity(query_args: Curve) -> views.Equity:
-    """Give the equity curve."""
-    rows = await web().read(lambda s: s.reader.equity(max_points=query_args.max_points))
-    return views.Equity(equity=queries.equity(rows))
+@_lists("equity", views.EquityPoint, Curve)
+async def equity(query_args: Curve) -> Listing:
+    """Give the equity curve, oldest first."""
+    return {"equity": queries.equity(await web().read(lambda s: s.reader.equity(max_points=query_args.max_points)))}
 
 
-@blueprint.get("/strategies")
-@validate_response(views.Strategies)
-@errors(401, 503)
-async def strategies() -> views.Strategies:
+@_lists("strategies", views.Strategy)
+async def strategies() -> Listing:
     """List the strategies of the latest run with their books."""
     run, books = await web().read(lambda s: (s.reader.run(), s.reader.books()))
-    return views.Strategies(strategies=queries.strategies(run, books))
+    return {"strategies": queries.strategies(run, books)}
 
 
-@blueprint.get("/denials")
-@validate_response(views.Denials)
-@errors(401, 503)
-async def denials() -> views.Denials:
-    """List the orders that the risk gate refused."""
-    rows = await web().read(lambda s: s.reader.denials())
-    return views.Denials(denials=tuple(queries.denial(row) for row in rows))
+@_lists("denials", views.Denial)
+async def denials() -> Listing:
+    """List the orders that the risk gate refused, newest first."""
+    return {"denials": [queries.denial(row) for row in await web().read(lambda s: s.reader.denials())]}
 
 
-@blueprint.get("/decisions")
-@validate_querystring(Which)
-@validate_response(views.Decisions)
-@errors(400, 401, 503)
-async def decisions(query_args: Which) -> views.Decisions:
-    """List decisions: what a strategy said and what came of it."""
+@_lists("decisions", views.Decision, Which)
+async def decisions(query_args: Which) -> Listing:
+    """List decisions, newest first: what a strategy said and what came of it."""
     order = None if query_args.order is None else OrderId(query_args.order)
     rows = await web().read(lambda s: s.reader.decisions(order_id=order, limit=query_args.limit))
-    return views.Decisions(decisions=tuple(queries.decision(row) for row in rows))
+    return {"decisions": [queries.decision(row) for row in rows]}
 
 
-@blueprint.get("/requests")
-@validate_response(views.Requests)
-@errors(401, 503)
-async def requests() -> views.Requests:
-    """List operators' requests and whether the trader has taken them."""
-    rows = await web().read(lambda s: s.reader.requests())
-    return views.Requests(requests=tuple(queries.request(row) for row in rows))
+@_lists("requests", views.Request)
+async def requests() -> Listing:
+    """List operators' requests, newest first, and whether the trader has taken them."""
+    return {"requests": [queries.request(row) for row in await web().read(lambda s: s.reader.requests())]}
 
 
 @blueprint.post("/requests")

@@ -2,7 +2,6 @@
 
 import math
 import secrets
-from collections.abc import AsyncIterator
 
 from quart import Blueprint, Response, g, redirect, render_template, request
 from werkzeug.exceptions import BadRequest, Forbidden, TooManyRequests
@@ -36,9 +35,8 @@ async def events() -> Response:
         return Response("", content_type="text/event-stream")
     seen = request.headers.get("Last-Event-ID", request.args.get("after", ""))
     sessions, session_id = web().sessions, g.session_id
-    stream: AsyncIterator[bytes] = web().live.stream(
-        int(seen) if seen.isdecimal() and len(seen) < 20 else None, lambda: sessions.is_open(session_id)
-    )
+    after = int(seen) if seen.isdecimal() and len(seen) < 20 else None
+    stream = web().live.stream(after, lambda: sessions.is_open(session_id))
     response = Response(stream, content_type="text/event-stream")
     response.timeout = None
     return response
@@ -78,6 +76,7 @@ async def logout() -> AnyResponse:
 @blueprint.get("/<any(halt, reduce):action>")
 async def confirm(action: str) -> str:
     """Show what the request does before it is made."""
+    await web().refuse_to_loosen(Action(action))
     panels = await web().live.panels()
     return await render_template("stop.html", page=panels.page, ask=_ask(Action(action)))
 

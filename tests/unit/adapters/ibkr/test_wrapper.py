@@ -35,7 +35,7 @@ class Wire:
         self.pending = PendingRequests()
         self.session = Session(self, self.pending)
         self.wrapper = Wrapper(
-            self, self.pending, self.session, tws_timezone="America/New_York", on_time=self.times.append,
+            self, self.pending, self.session, on_time=self.times.append,
             on_closed=lambda: None,
         )  # fmt: skip
         self._decoder = Decoder(self.wrapper, 178)  # type: ignore[arg-type] # the facade's wrapper is not ours
