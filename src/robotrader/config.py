@@ -165,6 +165,8 @@ def validate(settings: Settings) -> tuple[str, ...]:
     broker, reasons = settings.broker, []
     if settings.mode != "paper":
         reasons.append(f'mode: only "paper" can be traded with this version, found "{settings.mode}"')
+    if settings.mode == "paper" and not broker.account_prefix.startswith("D"):
+        reasons.append(f'broker.account_prefix: a paper account begins with D, found "{broker.account_prefix}"')
     if not settings.data.universe:
         reasons.append("data.universe: expected at least one instrument, found none")
     if not settings.strategies:

@@ -77,12 +77,15 @@ def _wall(command: list[str]) -> float:
 
 def table(cases: list[dict[str, Any]]) -> str:
     """Return the cases as a Markdown table."""
-    lines = ["| case | result checked | seconds | whole process, s | peak memory, MB | note |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| case | result checked | seconds | whole process, s | peak memory, MB | note |",
+        "|---|---|---|---|---|---|",
+    ]
     for c in cases:
         peak = "" if c["peak_mb"] is None else f"{c['peak_mb']:.0f}"
-        lines.append(
-            f"| {c['case']} | {'yes' if c['good'] else 'WRONG'} | {c['seconds']:.2f} | {c['wall']:.2f} | {peak} | {c['note']} |"
-        )
+        good = "yes" if c["good"] else "WRONG"
+        cells = (c["case"], good, f"{c['seconds']:.2f}", f"{c['wall']:.2f}", peak, c["note"])
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

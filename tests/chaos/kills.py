@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 COMPARED = ("orders_hash", "fills_hash", "cash", "equity", "positions", "commission", "realized_pnl")
-BARS = 4
 
 
 def demo(state: Path, days: int, *, kill_at_seq: int | None = None) -> tuple[dict[str, Any], bool]:
@@ -33,8 +32,9 @@ def demo(state: Path, days: int, *, kill_at_seq: int | None = None) -> tuple[dic
     """
     command = [sys.executable, "-m", "robotrader", "demo", "--headless", "--json", "--quiet"]
     process = subprocess.Popen(
-        [*command, "--days", str(days), "--state", str(state)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        [*command, "--days", str(days), "--state", str(state)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     killed = kill_at_seq is not None and _kill(process, state, kill_at_seq)
     out, err = process.communicate(timeout=600)
     if not out.strip():

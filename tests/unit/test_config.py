@@ -231,3 +231,8 @@ def test_the_schema_names_every_section() -> None:
     sections = schema()["$defs"]["Settings"]["properties"]
     assert set(sections) == {"mode", "state", "broker", "data", "risk", "strategy", "dashboard", "log"}
     assert schema()["$defs"]["BrokerSettings"]["additionalProperties"] is False
+
+
+def test_paper_mode_never_takes_a_live_account() -> None:
+    broker = BrokerSettings(account="U1234567", account_prefix="U")
+    assert any("a paper account begins with D" in reason for reason in validate(Settings(broker=broker)))

@@ -64,9 +64,10 @@ def max_order_quantity(order: Order, facts: Facts, limits: RiskLimit) -> CheckRe
     if limits.max_order_quantity is not None:
         caps.append(limits.max_order_quantity)
     if limits.max_order_adv_ratio is not None:
-        if snapshot.average_daily_volume is None:
+        if snapshot.average_daily_volume is not None:
+            caps.append(int(snapshot.average_daily_volume * limits.max_order_adv_ratio))
+        elif not is_reducing(order, snapshot):
             return _result(check, False, "average daily volume is not known", quantity=order.quantity)
-        caps.append(int(snapshot.average_daily_volume * limits.max_order_adv_ratio))
     if not caps:
         return _result(check, True, quantity=order.quantity)
     limit = max(min(caps), abs(snapshot.position)) if is_reducing(order, snapshot) else min(caps)

@@ -32,16 +32,8 @@ def create_app(
 ) -> Quart:
     """Make the dashboard of one state folder.
 
-    Parameters
-    ----------
-    reader_factory : callable
-        Opens the journal for reading; called once, in the thread that then reads.
-    submit_request : callable
-        Makes an operator's request durable: the only thing that is ever written outside `<state>/web`.
-    state_dir : Path
-        Holds sessions and login codes under `web/`; named in the commands that the page shows.
-    now : callable
-        Wall clock in seconds: sessions, and data ages where the trader's clock is the system's.
+    `reader_factory` is called once, in the thread that then reads. `submit_request` makes an operator's request
+    durable: the only thing that is ever written outside `<state_dir>/web`. `now` is the wall clock in seconds.
     """
     app = Quart("robotrader.web", static_folder=None, template_folder="templates")
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
@@ -78,12 +70,8 @@ async def serve(
 ) -> None:
     """Serve `app` on a loopback address until `shutdown` returns.
 
-    `ready` is called with the port once connections are accepted (port 0 takes a free one).
-
-    Raises
-    ------
-    ConfigError
-        The address is not loopback or is taken.
+    `ready` is called with the port once connections are accepted (port 0 takes a free one). Raises `ConfigError`
+    where the address is not loopback or is taken.
     """
     require_loopback(host)
     listener = _listen(host, port)

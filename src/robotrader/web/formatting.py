@@ -40,9 +40,7 @@ def number(value: Decimal | int | None, *, places: int | None = None, signed: bo
 
 def money(value: Decimal | None, currency: str, *, signed: bool = False) -> str:
     """Write an amount to the cent with its currency: `+1,234.50 USD`."""
-    if value is None:
-        return NOT_AVAILABLE
-    return f"{number(value, places=2, signed=signed)} {currency}"
+    return NOT_AVAILABLE if value is None else f"{number(value, places=2, signed=signed)} {currency}"
 
 
 def price(value: Decimal | None) -> str:
@@ -53,16 +51,14 @@ def price(value: Decimal | None) -> str:
     return number(value, places=min(4, max(2, -exponent if isinstance(exponent, int) else 2)))
 
 
-def percent(ratio: Decimal | None, *, places: int = 2) -> str:
+def percent(ratio: Decimal | None) -> str:
     """Write a ratio (0.01) as a signed percentage (`+1.00 %`)."""
-    if ratio is None:
-        return NOT_AVAILABLE
-    return f"{number(ratio * 100, places=places, signed=True)} %"
+    return NOT_AVAILABLE if ratio is None else f"{number(ratio * 100, places=2, signed=True)} %"
 
 
-def tone(value: Decimal | int | None) -> str:
+def tone(value: Decimal | None) -> str:
     """Name what a signed value is: `gain`, `loss`, or nothing for zero and absent."""
-    if value is None or value == 0:
+    if not value:
         return ""
     return "gain" if value > 0 else "loss"
 

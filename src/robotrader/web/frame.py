@@ -14,6 +14,7 @@ MEANING = {
     TradingState.HALTED: "No new order is sent.",
     TradingState.LOCKED: "No new order is sent until the trader is unlocked.",
 }
+NO_REASON = "no reason given"
 _BLOCKED = "the instrument is blocked until the broker's answer is known"
 
 
@@ -71,20 +72,19 @@ def _meaning(status: views.Status) -> str:
     return MEANING[status.trading_state]
 
 
-def _end(status: views.Status) -> str:
-    return f"{moment(status.ended)}: {status.end_reason or 'no reason given'}"
-
-
 def _run(status: views.Status) -> str:
     if status.started is None:
         return "no trader has run"
     return f"trader started {moment(status.started)}" if status.ended is None else f"trader ended {_end(status)}"
 
 
+def _end(status: views.Status) -> str:
+    return f"{moment(status.ended)}: {status.end_reason or NO_REASON}"
+
+
 def _state_detail(status: views.Status) -> str:
-    since = f"Since {moment(status.since)}" if status.since else ""
     by = f" by {status.actor}" if status.actor else ""
-    return f"{since}{by}: {status.reason or 'no reason given'}"
+    return f"Since {moment(status.since)}{by}: {status.reason or NO_REASON}"
 
 
 def _pending(request: views.Request, status: views.Status) -> str:
@@ -94,7 +94,7 @@ def _pending(request: views.Request, status: views.Status) -> str:
 
 def _scope(scope: views.ScopeState) -> str:
     name = " ".join(part for part in (scope.strategy, scope.instrument) if part)
-    return f"{name} is {scope.state}: {scope.reason or 'no reason given'}"
+    return f"{name} is {scope.state}: {scope.reason or NO_REASON}"
 
 
 def _count(count: int, name: str) -> str:

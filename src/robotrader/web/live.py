@@ -68,11 +68,13 @@ class LiveFeed:
             if self._panels is not None and now - self._looked < self.poll_s:
                 return self._panels
             self._looked = now
-            old = self._panels is None or now - self._loaded > _REFRESH_S
-            if old or await self._read(lambda s: s.reader.head()) != self._panels.page.seq:
+            if self._panels is None or now - self._loaded > _REFRESH_S or await self._moved(self._panels.page.seq):
                 self._panels = _compare(self._panels, await self._read(self._load))
                 self._loaded = now
             return self._panels
+
+    async def _moved(self, seq: int) -> bool:
+        return bool(seq != await self._read(lambda snapshots: snapshots.reader.head()))
 
     async def stream(self, after: int | None, is_open: Callable[[], bool]) -> AsyncIterator[bytes]:
         """Yield events until `is_open` says no or the feed closes; `after` is the last id the reader has seen."""
@@ -113,7 +115,7 @@ def _seen(panels: Panels, after: int | None) -> dict[str, bytes]:
 
 
 def _changes(panels: Panels, sent: dict[str, bytes]) -> bytes:
-    """Write the panels that differ from what was `sent`, in one piece, and note them there."""
+    """Write the panels that differ from what was `sent`, and note them there."""
     changed = [name for name in PANELS if sent.get(name) != panels.data[name]]
     sent.update((name, panels.data[name]) for name in changed)
     return b"".join(_event(name, panels.data[name], panels.page.seq) for name in changed)

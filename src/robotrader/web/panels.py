@@ -11,7 +11,7 @@ from robotrader.ports import JournalReader
 from robotrader.web import queries, views
 from robotrader.web.formatting import NOT_AVAILABLE, duration, moment, money, number, percent, price, tone
 from robotrader.web.frame import frame
-from robotrader.web.layout import Cell, Chart, Column, Fact, Facts, Page, Row, Table
+from robotrader.web.layout import Cell, Chart, Column, Fact, Facts, Page, PanelState, Row, Table
 from robotrader.web.snapshot import StatusRows
 
 CURRENCY = "USD"
@@ -112,24 +112,19 @@ def data(ages: Sequence[views.DataAge]) -> Table:
     """Write out the last bar of every instrument; missing, stale and fresh are different words."""
     bad = sum(age.state != "fresh" for age in ages)
     table = _table(
-        "Market data",
-        "Last bar of each instrument and its age on the trader's clock",
+        "Market data", "Last bar of each instrument and its age on the trader's clock",
         (Column("Instrument"), Column("Last bar (UTC)", "mono"), Column("Age")),
         [Row(age.instrument, (Cell(age.instrument), _time(age.last_bar), _age(age))) for age in ages],
         note=f"{bad} of {len(ages)} not fresh" if bad else "age on the trader's clock",
         empty="No instrument is configured yet: a trader names them when it starts.",
-    )
+    )  # fmt: skip
     return replace(table, state="stale") if bad else table
 
 
 def _age(age: views.DataAge) -> Cell:
     old = duration(age.age_s)
-    words = {
-        "fresh": Cell(f"fresh, {old}", "gain"),
-        "stale": Cell(f"stale, {old}", "warn"),
-        "missing": Cell("no bar", "bad"),
-    }
-    return words[age.state]
+    fresh, stale, missing = Cell(f"fresh, {old}", "gain"), Cell(f"stale, {old}", "warn"), Cell("no bar", "bad")
+    return {"fresh": fresh, "stale": stale, "missing": missing}[age.state]
 
 
 def positions(rows: Sequence[views.Position]) -> Table:
@@ -137,33 +132,28 @@ def positions(rows: Sequence[views.Position]) -> Table:
     flat = sum(not row.quantity for row in rows)
     closed = f" {flat} closed." if flat else ""
     return _table(
-        "Positions",
-        "Positions of each strategy, valued at the last price",
+        "Positions", "Positions of each strategy, valued at the last price",
         (Column("Instrument"), Column("Strategy"),
          *_numbers("Quantity", "Average", "Last", "Value", "Unrealized", "Realized")),
-        [_position_row(row) for row in rows if row.quantity],
+        [Row(f"{row.strategy}/{row.instrument}", (
+            Cell(row.instrument, "", f"as of {moment(row.as_of)} UTC"), Cell(row.strategy),
+            Cell(number(row.quantity, signed=True)), _price(row.average_price), _price(row.last_price),
+            _amount(row.market_value), _signed(row.unrealized_pnl), _signed(row.realized_pnl),
+        )) for row in rows if row.quantity],
         note=f"prices, value and P&L in {CURRENCY}",
         empty=f"Nothing is held. Positions appear with a first fill.{closed}",
     )  # fmt: skip
 
 
-def _position_row(row: views.Position) -> Row:
-    cells = (
-        Cell(row.instrument, "", f"as of {moment(row.as_of)} UTC"), Cell(row.strategy),
-        Cell(number(row.quantity, signed=True)), _price(row.average_price), _price(row.last_price),
-        _amount(row.market_value), _signed(row.unrealized_pnl), _signed(row.realized_pnl),
-    )  # fmt: skip
-    return Row(f"{row.strategy}/{row.instrument}", cells)
-
-
 def strategies(rows: Sequence[views.Strategy]) -> Table:
     """Write out each strategy beside its capital."""
     return _table(
-        "Strategies",
-        "Strategies of the latest run with their books",
+        "Strategies", "Strategies of the latest run with their books",
         (Column("Strategy"), Column("Stage"), *_numbers("Capital", "Equity", "P&L")),
-        [Row(row.id, (Cell(row.id, "", row.source), Cell(row.stage), Cell(number(row.capital, places=0)),
-                      _amount(row.equity), _signed(row.pnl))) for row in rows],
+        [Row(row.id, (
+            Cell(row.id, "", row.source), Cell(row.stage), Cell(number(row.capital, places=0)), _amount(row.equity),
+            _signed(row.pnl),
+        )) for row in rows],
         note=f"values in {CURRENCY}",
         empty="No strategy is configured yet: a trader names them when it starts.",
     )  # fmt: skip
@@ -172,8 +162,7 @@ def strategies(rows: Sequence[views.Strategy]) -> Table:
 def orders(rows: Sequence[views.Order]) -> Table:
     """Write out the latest orders with their state in words."""
     return _table(
-        "Orders",
-        "Latest orders, newest first",
+        "Orders", "Latest orders, newest first",
         (Column("Instrument"), Column("Decided (UTC)", "mono"), Column("Side"), *_numbers("Quantity"), Column("Type"),
          *_numbers("Filled", "Average price"), Column("State"), Column("Reason", "wide"), Column("Strategy"),
          Column("Order", "mono")),
@@ -187,60 +176,51 @@ def _order_row(row: views.Order) -> Row:
     words, state_tone = ORDER_STATES[row.state]
     terms = " ".join(price(p) for p in (row.limit_price, row.stop_price) if p is not None)
     known = f"last known: {row.last_state}, " if row.state == queries.UNKNOWN else ""
-    average = price(row.average_price) if row.filled else "–"
-    cells = (
+    return Row(row.id, (
         Cell(row.instrument), _time(row.decided), Cell(row.side), Cell(number(row.quantity)),
-        Cell(f"{row.type} {terms}".strip()), Cell(number(row.filled)), Cell(average),
+        Cell(f"{row.type} {terms}".strip()), Cell(number(row.filled)),
+        Cell(price(row.average_price) if row.filled else "–"),
         Cell(words, state_tone, f"{known}since {moment(row.updated)} UTC"), Cell(row.reason), Cell(row.strategy),
         Cell(row.id),
-    )  # fmt: skip
-    return Row(row.id, cells)
+    ))  # fmt: skip
 
 
 def fills(rows: Sequence[views.Fill]) -> Table:
     """Write out the latest executions."""
     return _table(
-        "Fills",
-        "Latest executions, newest first",
+        "Fills", "Latest executions, newest first",
         (Column("Instrument"), Column("Time (UTC)", "mono"), Column("Side"),
          *_numbers("Quantity", "Price", "Commission"), Column("Strategy")),
-        [_fill_row(row) for row in rows],
+        [Row(row.exec_id, (
+            Cell(row.instrument, "", f"order {row.order_id}, execution {row.exec_id}"), _time(row.at), Cell(row.side),
+            Cell(number(row.quantity)), Cell(price(row.price)), _amount(row.commission, absent="not reported"),
+            Cell(row.strategy),
+        )) for row in rows],
         note=f"latest {len(rows)}, values in {CURRENCY}",
         empty="No fill yet. Fills follow working orders.",
     )  # fmt: skip
 
 
-def _fill_row(row: views.Fill) -> Row:
-    cells = (
-        Cell(row.instrument, "", f"order {row.order_id}, execution {row.exec_id}"), _time(row.at), Cell(row.side),
-        Cell(number(row.quantity)), Cell(price(row.price)), _amount(row.commission, absent="not reported"),
-        Cell(row.strategy),
-    )  # fmt: skip
-    return Row(row.exec_id, cells)
-
-
 def denials(rows: Sequence[views.Denial]) -> Table:
     """Write out the latest orders that our gate refused, with every reason."""
     return _table(
-        "Refused orders",
-        "Latest orders that the risk gate refused, newest first",
+        "Refused orders", "Latest orders that the risk gate refused, newest first",
         (Column("Instrument"), Column("Time (UTC)", "mono"), Column("Order"), Column("Reason", "wide"),
          Column("Strategy")),
         [Row(f"{row.order_id}@{row.at.timestamp()}", (
             Cell(row.instrument, "", row.order_id), _time(row.at), Cell(f"{row.side} {number(row.quantity)}"),
-            Cell("; ".join(row.detail or row.reasons)), Cell(row.strategy))) for row in rows],
+            Cell("; ".join(row.detail or row.reasons)), Cell(row.strategy),
+        )) for row in rows],
         note=f"latest {len(rows)}",
         empty="The risk gate has refused no order.",
     )  # fmt: skip
 
 
-def _table(
-    title: str, caption: str, columns: tuple[Column, ...], rows: Sequence[Row], *, note: str, empty: str
-) -> Table:
+def _table(title: str, caption: str, columns: tuple[Column, ...], rows: list[Row], *, note: str, empty: str) -> Table:
+    state: PanelState = "live" if rows else "empty"
     return Table(
-        title=title, caption=caption, state="live" if rows else "empty", note=note if rows else empty,
-        columns=columns, rows=tuple(rows),
-    )  # fmt: skip
+        title=title, caption=caption, state=state, note=note if rows else empty, columns=columns, rows=tuple(rows)
+    )
 
 
 def _numbers(*labels: str) -> Iterable[Column]:

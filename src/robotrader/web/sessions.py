@@ -105,12 +105,12 @@ class SessionStore:
 
     def touch(self, session_id: str) -> bool:
         """Note that the session was used; False if it is unknown or over."""
-        if not self.is_open(session_id):
-            return False
-        self._sessions[_digest(session_id)].seen = self._now()
-        if self._now() - self._saved > _SAVE_EVERY_S:
-            self._save()
-        return True
+        is_open = self.is_open(session_id)
+        if is_open:
+            self._sessions[_digest(session_id)].seen = self._now()
+            if self._now() - self._saved > _SAVE_EVERY_S:
+                self._save()
+        return is_open
 
     def is_open(self, session_id: str) -> bool:
         """Tell whether the session is known and not over, without counting as use."""

@@ -32,8 +32,16 @@ def test_equal_calls_give_equal_results(tmp_path: Path) -> None:
     assert first["fills"] > 50
 
 
-@pytest.mark.parametrize("row", ["X,2024-01-16,ten,11,9,10,1000\n", "X,2024-01-16,nan,11,9,10,1000\n",
-                                 "X,2024-01-16,10,9,11,10,1000\n", "X,2024-01-16,10\n", "X,2024-01-15,10,11,9,10,5\n"])  # fmt: skip
+@pytest.mark.parametrize(
+    "row",
+    [
+        "X,2024-01-16,ten,11,9,10,1000\n",
+        "X,2024-01-16,nan,11,9,10,1000\n",
+        "X,2024-01-16,10,9,11,10,1000\n",
+        "X,2024-01-16,10\n",
+        "X,2024-01-15,10,11,9,10,5\n",  # a holiday
+    ],
+)
 def test_a_bad_row_is_set_aside_and_named(row: str, tmp_path: Path) -> None:
     clean, dirty = tmp_path / "clean.csv", tmp_path / "dirty.csv"
     clean.write_text(HEAD + GOOD, encoding="utf-8")

@@ -157,8 +157,7 @@ def test_reduce_does_not_loosen_a_halt(dash: Dashboard, state: TradingState | No
         answer = await dash.ask(action="reduce")
         assert (answer.status_code, answer.content_type) == (409, "application/problem+json")
         assert (await answer.get_json(force=True))["detail"] == (
-            "Trading is halted, which is stricter; go on from the console: "
-            f"robotrader reduce --state {dash.state_dir}"
+            f"Trading is halted, which is stricter; go on from the console: robotrader reduce --state {dash.state_dir}"
         )
         assert dash.journal.request_rows == before
         assert (await dash.ask(key="key-00000002", action="halt")).status_code == 202

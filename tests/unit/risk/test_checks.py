@@ -200,6 +200,15 @@ def test_what_a_check_needs_and_does_not_know_is_a_refusal(check: Check, limit: 
     assert check(buy(1), unknown, OFF).passed, "a limit that is off asks for nothing"
 
 
+def test_an_unknown_volume_does_not_trap_a_position() -> None:
+    limit, held = (
+        limits(max_order_quantity=10, max_order_adv_ratio=0.01),
+        facts(average_daily_volume=None, position=100),
+    )
+    assert checks.max_order_quantity(sell(100), held, limit).passed
+    assert not checks.max_order_quantity(sell(101), held, limit).passed
+
+
 TRAPS: tuple[Callable[[Order, Facts, RiskLimit], CheckResult], ...] = (
     checks.max_order_quantity, checks.max_order_notional, checks.position_limit,
 )  # fmt: skip

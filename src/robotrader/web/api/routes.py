@@ -1,6 +1,6 @@
 """The API's routes: thin, each one query and one view."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, defstruct
@@ -14,11 +14,15 @@ from robotrader.web.context import web
 from robotrader.web.frame import resume_command
 from robotrader.web.openapi import errors
 from robotrader.web.requests import RequestAck
+from robotrader.web.snapshot import SnapshotReader
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
 MAX_KEY = 128
-Listing = dict[str, Any]
+
+
+class Everything(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All there is: no parameters."""
 
 
 class Page(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,7 +41,7 @@ class Curve(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Which(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whose decisions: those that led to one order, or the latest."""
 
-    order: Annotated[str, Meta(max_length=40)] | None = None
+    order: Annotated[OrderId, Meta(max_length=40)] | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
 
 
@@ -54,22 +58,23 @@ class Key(Struct, frozen=True, kw_only=True):
     idempotency_key: str
 
 
-Handler = Callable[..., Awaitable[Any]]
-
-
-def _lists(name: str, item: type[views.View], query: type[Struct] | None = None) -> Callable[[Handler], Handler]:
-    """Serve what the handler returns as `{name: [item, ...]}`, of a `Page` with the cursor of the `next` one."""
+def _list(
+    name: str, item: type[views.View], doc: str, read: Callable[[SnapshotReader, Any], Sequence[Any]],
+    *, query: type[Struct] = Everything,
+) -> None:  # fmt: skip
+    """Serve what `read` finds as `{name: [item, ...]}`; a `Page` also has the cursor of the `next` one."""
     fields: list[tuple[str, Any]] = [(name, list[item])]  # type: ignore[valid-type]
-    fields += [("next", int | None)] if query is Page else []
+    answer = defstruct(name.capitalize(), fields + [("next", int | None)] * (query is Page), namespace={"__doc__": doc})
 
-    def register(handler: Handler) -> Handler:
-        answer = defstruct(name.capitalize(), fields, namespace={"__doc__": handler.__doc__})
-        served = errors(401, 503)(validate_response(answer)(handler))
-        if query is not None:
-            served = errors(400)(validate_querystring(query)(served))
-        return blueprint.get(f"/{name}")(served)
+    async def handler(query_args: Any) -> dict[str, Any]:
+        found = await web().read(lambda snapshots: read(snapshots, query_args))
+        if query is not Page:
+            return {name: found}
+        return {name: found, "next": found[-1].cursor if len(found) == query_args.limit else None}
 
-    return register
+    handler.__name__, handler.__doc__ = name, doc
+    served = errors(400, 401, 503)(validate_querystring(query)(validate_response(answer)(handler)))
+    blueprint.get(f"/{name}")(served)
 
 
 @blueprint.get("/status")
@@ -80,60 +85,41 @@ async def status() -> views.Status:
     return await web().status()
 
 
-@_lists("positions", views.Position)
-async def positions() -> Listing:
-    """List every strategy's holdings, closed ones too."""
-    rows, run = await web().read(lambda s: (s.reader.positions(), s.reader.run()))
-    return {"positions": queries.positions(rows, run)}
-
-
-@_lists("orders", views.Order, Page)
-async def orders(query_args: Page) -> Listing:
-    """List orders, newest first; `next` is the `after` of the following page."""
-    rows = await web().read(lambda s: s.reader.orders(limit=query_args.limit, after=query_args.after))
-    following = rows[-1].id if len(rows) == query_args.limit else None
-    return {"orders": [queries.order(row) for row in rows], "next": following}
-
-
-@_lists("fills", views.Fill, Page)
-async def fills(query_args: Page) -> Listing:
-    """List executions, newest first; `next` is the `after` of the following page."""
-    rows = await web().read(lambda s: s.reader.fills(limit=query_args.limit, after=query_args.after))
-    following = rows[-1].id if len(rows) == query_args.limit else None
-    return {"fills": [queries.fill(row) for row in rows], "next": following}
-
-
-@_lists("equity", views.EquityPoint, Curve)
-async def equity(query_args: Curve) -> Listing:
-    """Give the equity curve, oldest first."""
-    return {"equity": queries.equity(await web().read(lambda s: s.reader.equity(max_points=query_args.max_points)))}
-
-
-@_lists("strategies", views.Strategy)
-async def strategies() -> Listing:
-    """List the strategies of the latest run with their books."""
-    run, books = await web().read(lambda s: (s.reader.run(), s.reader.books()))
-    return {"strategies": queries.strategies(run, books)}
-
-
-@_lists("denials", views.Denial)
-async def denials() -> Listing:
-    """List the orders that the risk gate refused, newest first."""
-    return {"denials": [queries.denial(row) for row in await web().read(lambda s: s.reader.denials())]}
-
-
-@_lists("decisions", views.Decision, Which)
-async def decisions(query_args: Which) -> Listing:
-    """List decisions, newest first: what a strategy said and what came of it."""
-    order = None if query_args.order is None else OrderId(query_args.order)
-    rows = await web().read(lambda s: s.reader.decisions(order_id=order, limit=query_args.limit))
-    return {"decisions": [queries.decision(row) for row in rows]}
-
-
-@_lists("requests", views.Request)
-async def requests() -> Listing:
-    """List operators' requests, newest first, and whether the trader has taken them."""
-    return {"requests": [queries.request(row) for row in await web().read(lambda s: s.reader.requests())]}
+_list(
+    "positions", views.Position, "List every strategy's holdings, closed ones too.",
+    lambda s, _: queries.positions(s.reader.positions(), s.reader.run()),
+)  # fmt: skip
+_list(
+    "orders", views.Order, "List orders, newest first; `next` is the `after` of the following page.",
+    lambda s, page: [queries.order(row) for row in s.reader.orders(limit=page.limit, after=page.after)],
+    query=Page,
+)  # fmt: skip
+_list(
+    "fills", views.Fill, "List executions, newest first; `next` is the `after` of the following page.",
+    lambda s, page: [queries.fill(row) for row in s.reader.fills(limit=page.limit, after=page.after)],
+    query=Page,
+)  # fmt: skip
+_list(
+    "equity", views.EquityPoint, "Give the equity curve, oldest first.",
+    lambda s, curve: queries.equity(s.reader.equity(max_points=curve.max_points)), query=Curve,
+)  # fmt: skip
+_list(
+    "strategies", views.Strategy, "List the strategies of the latest run with their books.",
+    lambda s, _: queries.strategies(s.reader.run(), s.reader.books()),
+)  # fmt: skip
+_list(
+    "denials", views.Denial, "List the orders that the risk gate refused, newest first.",
+    lambda s, _: [queries.denial(row) for row in s.reader.denials()],
+)  # fmt: skip
+_list(
+    "decisions", views.Decision, "List decisions, newest first: what a strategy said and what came of it.",
+    lambda s, of: [queries.decision(row) for row in s.reader.decisions(order_id=of.order, limit=of.limit)],
+    query=Which,
+)  # fmt: skip
+_list(
+    "requests", views.Request, "List operators' requests, newest first, and whether the trader has taken them.",
+    lambda s, _: [queries.request(row) for row in s.reader.requests()],
+)  # fmt: skip
 
 
 @blueprint.post("/requests")
