@@ -29,8 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
+    # One per module, not per session: while it runs, no other test in this process can start an event loop.
     if not Path(CHROMIUM).exists():
         reason = f"no browser at {CHROMIUM}: install Debian's chromium and fonts-dejavu-core, or set RT_CHROMIUM"
         if os.environ.get("CI"):
@@ -40,7 +41,7 @@ def playwright() -> Iterator[Playwright]:
         yield playwright
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
     yield browser

@@ -46,13 +46,9 @@ def csrf() -> str:
 
 
 def set_session_cookie(response: AnyResponse, session_id: str) -> None:
-    """Hand the session to the browser; `__Host-` ties the cookie to this host and to no domain."""
-    response.set_cookie(COOKIE, session_id, secure=True, httponly=True, samesite="Strict", path="/")
-
-
-def clear_session_cookie(response: AnyResponse) -> None:
-    """Take the session from the browser."""
-    response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="Strict", path="/")
+    """Hand the session to the browser, or take it back by an empty one; `__Host-` ties it to this host only."""
+    kept_s = None if session_id else 0
+    response.set_cookie(COOKIE, session_id, max_age=kept_s, secure=True, httponly=True, samesite="Strict", path="/")
 
 
 async def _guard() -> AnyResponse | None:
@@ -88,12 +84,10 @@ def _check_host() -> None:
 
 def _check_origin() -> None:
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    if site not in {None, "same-origin"}:
-        raise Forbidden("A change must come from this dashboard's own page.")
     # With `Referrer-Policy: no-referrer` browsers send `Origin: null` from our own plain forms. They also say
     # `Sec-Fetch-Site: same-origin` then, which no page can forge.
-    own = {f"{request.scheme}://{request.host}"} | ({"null"} if site == "same-origin" else set())
-    if origin is not None and origin not in own:
+    own = {None, f"{request.scheme}://{request.host}"} | ({"null"} if site == "same-origin" else set())
+    if site not in {None, "same-origin"} or origin not in own:
         raise Forbidden("A change must come from this dashboard's own page.")
 
 

@@ -31,15 +31,10 @@ class Session(Struct):
     seen: float
 
 
-class _LoginCode(Struct, frozen=True):
-    digest: str
-    expires: float
-
-
 def issue_login_code(state_dir: Path, *, now: Now = time.time) -> str:
     """Make the code of a one-time login link; an earlier code stops working."""
     code = secrets.token_urlsafe(32)
-    _write(_code_file(state_dir), msgspec.json.encode(_LoginCode(digest=_digest(code), expires=now() + LOGIN_CODE_S)))
+    _write(_code_file(state_dir), {_digest(code): now() + LOGIN_CODE_S})
     return code
 
 
@@ -52,16 +47,13 @@ def redeem_login_code(state_dir: Path, code: str, *, now: Now) -> bool:
     """Use a code up; True once, False for a wrong, used or expired one."""
     path = _code_file(state_dir)
     try:
-        stored = msgspec.json.decode(path.read_bytes(), type=_LoginCode)
+        expires = msgspec.json.decode(path.read_bytes(), type=dict[str, float]).get(_digest(code))
+        if expires is None:
+            return False
+        path.unlink()  # of two that come at the same time one fails here
     except (FileNotFoundError, msgspec.MsgspecError):
         return False
-    if not hmac.compare_digest(stored.digest, _digest(code)):
-        return False
-    try:
-        path.unlink()  # of two that come at the same time one fails here
-    except FileNotFoundError:
-        return False
-    return now() < stored.expires
+    return now() < expires
 
 
 def csrf_token(session_id: str) -> str:
@@ -133,7 +125,7 @@ class SessionStore:
 
     def _save(self) -> None:
         self._sessions = {key: session for key, session in self._sessions.items() if self._is_current(session)}
-        _write(self._path, msgspec.json.encode(self._sessions))
+        _write(self._path, self._sessions)
         self._saved = self._now()
 
 
@@ -145,10 +137,10 @@ def _code_file(state_dir: Path) -> Path:
     return state_dir / "web" / "login-code.json"
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file whole, readable by its owner alone from the first byte on."""
+def _write(path: Path, content: object) -> None:
+    """Replace a JSON file whole, readable by its owner alone from the first byte on."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
+        file.write(msgspec.json.encode(content))
     draft.replace(path)

@@ -6,18 +6,11 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from robotrader import ports
-from robotrader.model import BarSpec, InstrumentId, OrderState
+from robotrader.execution.lifecycle import OPEN
+from robotrader.model import BarSpec, InstrumentId
 from robotrader.web.formatting import utc
 
-OPEN_STATES = (
-    OrderState.AUTHORIZED,
-    OrderState.SENDING,
-    OrderState.ACCEPTED,
-    OrderState.PARTIALLY_FILLED,
-    OrderState.PENDING_CANCEL,
-    OrderState.PENDING_REPLACE,
-    OrderState.SUSPENDED,
-)
+OPEN_STATES = tuple(sorted(OPEN))
 MARKET_ZONE = ZoneInfo("America/New_York")  # a trading day ends where the market is, not at midnight UTC
 _DAY = 86_400_000_000_000
 _LOOK_BACK = 10 * _DAY  # longer than any closure of the exchange

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from robotrader.model import Action
 from robotrader.web.context import web
 from robotrader.web.frame import stop_command
-from robotrader.web.security import clear_session_cookie, csrf, set_session_cookie
+from robotrader.web.security import csrf, set_session_cookie
 from robotrader.web.sessions import redeem_login_code
 
 blueprint = Blueprint("dashboard", __name__)
@@ -69,7 +69,7 @@ async def logout() -> AnyResponse:
     """End the session."""
     web().sessions.close(g.session_id)
     response = redirect("/login", 303)
-    clear_session_cookie(response)
+    set_session_cookie(response, "")
     return response
 
 
