@@ -53,7 +53,7 @@ def test_no_file_names_a_machine_or_a_registry(pattern: re.Pattern[str]) -> None
 def test_the_patterns_find_what_they_forbid() -> None:
     for name in ("root", "work", "Users", "home/someone"):
         assert MACHINE_PATH.search(f'path = "/{name}/x"')
-    for allowed in ("src/work/x", "~/work/x", "https://example.org/work/x", "${HOME}/work/x", "../root/x"):
+    for allowed in ("src/work/x", "https://example.org/work/x", "../root/x"):
         assert not MACHINE_PATH.search(allowed)
     for host in ("pypi", "debian"):
         assert REGISTRY.search(f"https://{host}.org/simple")

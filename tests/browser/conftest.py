@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, sync_playwright
 
-from robotrader.web import WebConfig, create_app, issue_login_code, login_url, serve
+from robotrader.web.app import create_app, serve
+from robotrader.web.config import WebConfig
+from robotrader.web.sessions import issue_login_code, login_url
 from scripts.screenshot import ARGUMENTS, CHROMIUM
 from tests.unit.web.fake_journal import FakeReader, seeded
 

@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 from quart import Quart, Response
 
-from robotrader.web import WebConfig, create_app, issue_login_code
+from robotrader.web.app import create_app
+from robotrader.web.config import WebConfig
 from robotrader.web.live import LiveFeed
 from robotrader.web.security import COOKIE
+from robotrader.web.sessions import issue_login_code
 from tests.unit.web.fake_journal import FakeReader
 
 NOW = 1_700_000_000.0

@@ -11,7 +11,8 @@ from msgspec import structs
 
 from robotrader.model import Action, ConfigError, TradingState
 from robotrader.ports import JournalBusy
-from robotrader.web import RequestAck, create_app
+from robotrader.web.app import create_app
+from robotrader.web.requests import RequestAck
 from tests.integration.web.dashboard import SIMULATED, Dashboard, run
 from tests.unit.web.fake_journal import (
     CLOSE,

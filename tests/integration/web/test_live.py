@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from robotrader.model import ConfigError, TradingState
-from robotrader.web import serve
+from robotrader.web.app import serve
 from robotrader.web.live import PANELS
 from tests.integration.web.dashboard import Dashboard, run
 from tests.unit.web.fake_journal import order_row, seeded

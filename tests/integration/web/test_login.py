@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from robotrader.web import issue_login_code
 from robotrader.web.security import COOKIE
-from robotrader.web.sessions import LOGIN_CODE_S, LOGINS_PER_MINUTE
+from robotrader.web.sessions import LOGIN_CODE_S, LOGINS_PER_MINUTE, issue_login_code
 from tests.integration.web.dashboard import Dashboard, run
 from tests.unit.web.fake_journal import seeded
 

@@ -8,7 +8,8 @@ from robotrader import bootstrap
 from robotrader.adapters.sql.engine import Database
 from robotrader.adapters.sql.journal import SqlJournal
 from robotrader.model import Action, RunStarted
-from robotrader.web import WebConfig, create_app
+from robotrader.web.app import create_app
+from robotrader.web.config import WebConfig
 from tests.integration.web.dashboard import Dashboard, run
 from tests.unit.web.fake_journal import FakeReader, run_started
 

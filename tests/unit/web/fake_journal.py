@@ -43,7 +43,7 @@ from robotrader.ports import (
     RunRow,
     TradingStateRow,
 )
-from robotrader.web import RequestAck
+from robotrader.web.requests import RequestAck
 
 DAY = 86_400_000_000_000
 CLOSE = 1_362_171_600_000_000_000  # Friday 2013-03-01 21:00 UTC, a session close

@@ -3,9 +3,9 @@
 import pytest
 
 from robotrader.model import ConfigError
-from robotrader.web import WebConfig, login_url
+from robotrader.web.config import WebConfig
 from robotrader.web.security import HEADERS
-from robotrader.web.sessions import Throttle, csrf_token
+from robotrader.web.sessions import Throttle, csrf_token, login_url
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "dash.example.org", ""])  # noqa: S104
