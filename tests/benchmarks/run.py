@@ -6,7 +6,7 @@ answer cannot pass.
 
 import argparse
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,17 +21,19 @@ W1 = ["--cash", "10000000", "--sizer", "fixed:100", "--commission", "bps:10", "-
 
 
 def robotrader(*arguments: str) -> dict[str, Any]:
-    """Run the command line and return its JSON with wall seconds, CPU seconds and peak memory of its processes."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "robotrader", *arguments, "--json"], capture_output=True, text=True, check=False
-    )
-    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    found: dict[str, Any] = json.loads(done.stdout)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {**found, "wall": wall, "cpu": cpu, "peak_mb": after.ru_maxrss / 1024}
+    """Run the command line and return its JSON with wall seconds and the peak memory of its largest process."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        started = time.perf_counter()
+        child = subprocess.Popen([sys.executable, "-m", "robotrader", *arguments, "--json"], stdout=out, stderr=err)
+        _, status, used = os.wait4(child.pid, 0)  # the figures of this process and what it waited for, no other's
+        wall = time.perf_counter() - started
+        child.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        if child.returncode:
+            raise RuntimeError(err.read())
+        found: dict[str, Any] = json.loads(out.read())
+    return {**found, "wall": wall, "peak_mb": used.ru_maxrss / 1024}
 
 
 def w1(folder: Path, rounds: int) -> dict[str, Any]:
@@ -45,8 +47,8 @@ def w1(folder: Path, rounds: int) -> dict[str, Any]:
     seconds = median(r["seconds"] for r in runs)
     return {"case": "W1: 1,000,000 minute bars, SMA 10/50, event engine", "good": good, "seconds": seconds,
             "wall": median(r["wall"] for r in runs), "peak_mb": max(r["peak_mb"] for r in runs),
-            "note": f"{fills:,} fills, equity {equity:,.3f} as plain NumPy, which took {numpy_s:.3f} s "
-                    f"({seconds / numpy_s:.0f} times less); {1e6 / seconds:,.0f} bars/s"}  # fmt: skip
+            "note": f"{fills:,} fills, equity {equity:,.3f}, as plain NumPy finds in {numpy_s:.3f} s "
+                    f"({seconds / numpy_s:.0f} times faster); {1e6 / seconds:,.0f} bars/s"}  # fmt: skip
 
 
 def demo(rounds: int) -> dict[str, Any]:
