@@ -5,8 +5,8 @@ from pathlib import Path
 from quart import Quart, Response
 from werkzeug.exceptions import NotFound
 
-MIME_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-"""Said here, because some systems' own tables call scripts text/plain, which no browser runs."""
+MIME_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", "": "text/plain"}
+"""Said here, because some systems' own tables call scripts text/plain, which no browser runs; LICENSE has no suffix."""
 
 
 def register(app: Quart, folder: Path) -> None:
@@ -14,7 +14,7 @@ def register(app: Quart, folder: Path) -> None:
     files = {
         path.relative_to(folder).as_posix(): (path.read_bytes(), MIME_TYPES[path.suffix])
         for path in folder.rglob("*")
-        if path.suffix in MIME_TYPES
+        if path.is_file() and path.suffix in MIME_TYPES
     }
 
     async def static(name: str) -> Response:

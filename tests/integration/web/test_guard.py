@@ -151,7 +151,7 @@ def test_scripts_and_styles_have_their_types(dash: Dashboard) -> None:
 
 def test_only_assets_are_served(dash: Dashboard) -> None:
     async def scenario() -> None:
-        for path in ("../app.py", "%2e%2e/app.py", "/etc/passwd", "css", "", "vendor/uplot/LICENSE"):
+        for path in ("../app.py", "%2e%2e/app.py", "/etc/passwd", "css", ""):
             assert (await dash.get(f"/static/{path}")).status_code in {303, 404}, path
 
     run(scenario)
