@@ -42,7 +42,6 @@ class BrokerSettings(Section, frozen=True, kw_only=True):
     account: str = ""
     account_prefix: str = "DU"
     lock_step: bool = False
-    data_source: Literal["ibkr"] = "ibkr"
 
 
 class InstrumentSettings(Section, frozen=True, kw_only=True):

@@ -27,12 +27,6 @@ class Stop(Exception):
     code = FAILED
 
 
-class NotRunning(Stop):
-    """The command needs a live process, and there is none."""
-
-    code = NOT_RUNNING
-
-
 class Refused(Stop):
     """Safety says no."""
 

@@ -62,7 +62,6 @@ from robotrader.model.market import (
     Currency,
     Instrument,
     InstrumentId,
-    Quote,
     Venue,
     stock,
 )
@@ -160,7 +159,6 @@ __all__ = [
     "Position",
     "PositionReported",
     "Purpose",
-    "Quote",
     "Recovered",
     "RequestReceived",
     "Resize",

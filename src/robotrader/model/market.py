@@ -122,17 +122,6 @@ class Bar(Struct, frozen=True, kw_only=True, gc=False):
     spec: BarSpec = BarSpec.DAY
 
 
-class Quote(Struct, frozen=True, kw_only=True):
-    """Best bid and ask at `ts_event` (ns UTC); sizes in units."""
-
-    instrument: InstrumentId
-    ts_event: int
-    bid: float
-    ask: float
-    bid_size: float
-    ask_size: float
-
-
 def stock(symbol: str, venue: Venue = Venue.SMART, tick: Decimal = Decimal("0.01")) -> Instrument:
     """Make the instrument of a US stock or ETF, `SYMBOL.VENUE`."""
     return Instrument(id=InstrumentId(f"{symbol}.{venue}"), symbol=symbol, venue=venue, tick=tick)
