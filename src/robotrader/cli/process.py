@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from robotrader.cli.command import BROKER, OK, Answer, Call, command
+from robotrader.cli.command import Answer, Call, command
 
 
 def register(app: typer.Typer) -> None:
@@ -48,8 +48,7 @@ async def trade(call: Call) -> Answer:
     settings, _ = load_settings(call.config)
     configure("DEBUG" if call.verbose else settings.log.level, settings.log.format)
     reason = await bootstrap.trade(settings, call.state, stop=_stop_event())
-    lost = reason.startswith("link lost")
-    return Answer({"reason": reason, "state": call.state}, f"trader ended: {reason}", BROKER if lost else OK)
+    return Answer({"reason": reason, "state": call.state}, f"trader ended: {reason}")
 
 
 async def gateway_sim(
@@ -63,22 +62,36 @@ async def gateway_sim(
     account: Annotated[str, typer.Option(help="Account that is served.")] = "DU1234567",
     cash: Annotated[str, typer.Option(help="Cash that the account starts with.")] = "1000000",
     lock_step: Annotated[bool, typer.Option("--lock-step", help="Time moves when the client asks for it.")] = False,
+    master_client_id: Annotated[int | None, typer.Option(help="Client that is told of every client's orders.")] = None,
+    delayed: Annotated[bool, typer.Option("--delayed", help="The account has delayed market data only.")] = False,
+    pacing: Annotated[bool, typer.Option("--pacing", help="Refuse history that is asked for too fast (162).")] = False,
+    participation: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Share of a bar's volume that fills at most.")
+    ] = None,
+    nights: Annotated[bool, typer.Option("--nights", help="The clock runs through nights and weekends too.")] = False,
+    faults: Annotated[Path | None, typer.Option(help="YAML file of what goes wrong; each fault is logged.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the faults' chances, in place of the file's.")] = None,
 ) -> None:
     """Serve the IB Gateway simulator: the TWS protocol over replayed market data."""
     from robotrader import bootstrap
     from robotrader.monitoring.log import configure
+    from robotrader.simulation.gateway.connection import MarketDataRules
+    from robotrader.simulation.gateway.faults import read_script
     from robotrader.simulation.gateway.server import GatewayConfig
 
-    configure("DEBUG" if call.verbose else "WARNING")
+    script = read_script(faults, seed=seed) if faults is not None else None
+    configure("DEBUG" if call.verbose else "INFO" if script else "WARNING")
     config = GatewayConfig(
         server_version=server_version, account=account, lock_step=lock_step, speed=speed, state=_folder(call.state),
-        initial_cash=Decimal(cash),
+        initial_cash=Decimal(cash), nights=nights, faults=script, master_client_id=master_client_id,
+        market_data=MarketDataRules(delayed=delayed, pacing=pacing),
     )  # fmt: skip
 
     def ready(listening: int) -> None:
         call.emit(Answer({"port": listening}, f"gateway simulator listens on 127.0.0.1:{listening}"))
 
-    options = bootstrap.GatewayOptions(data=data, days=days, port=port)
+    costs = bootstrap.Costs(participation=participation)
+    options = bootstrap.GatewayOptions(data=data, days=days, port=port, costs=costs)
     await _until(_stop_event(), bootstrap.gateway(options, config, ready=ready))
 
 

@@ -3,45 +3,28 @@
 It knows neither strategies nor brokers: orders carry an opaque `key` of the caller.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import StrEnum
+from typing import Literal, NamedTuple
 
 from msgspec import Struct, structs
 
-from robotrader.model import (
-    NANOS_PER_SECOND,
-    Bar,
-    DataError,
-    Instrument,
-    InstrumentId,
-    OrderType,
-    Side,
-    TimeInForce,
-)
+from robotrader.model import NANOS_PER_SECOND, Bar, Instrument, InstrumentId, OrderType, Side, TimeInForce
 from robotrader.simulation.costs import CostModel
+from robotrader.simulation.matching import (
+    AT_ONCE,
+    AUCTION,
+    FillAt,
+    Hit,
+    Resting,
+    Session,
+    VenueOrder,
+    limit_of,
+    trailed,
+)
 
-
-class FillAt(StrEnum):
-    """When a market order fills."""
-
-    NEXT_OPEN = "next_open"
-    THIS_CLOSE = "this_close"
-    NEXT_CLOSE = "next_close"
-
-
-class VenueOrder(Struct, frozen=True, kw_only=True):
-    """An order at the venue; `quantity` in whole units, > 0."""
-
-    key: str
-    instrument: InstrumentId
-    side: Side
-    quantity: int
-    type: OrderType = OrderType.MARKET
-    limit_price: Decimal | None = None
-    stop_price: Decimal | None = None
-    tif: TimeInForce = TimeInForce.DAY
+__all__ = ["FillAt", "Venue", "VenueChange", "VenueFill", "VenueOrder"]
 
 
 class VenueFill(Struct, frozen=True, kw_only=True):
@@ -57,19 +40,15 @@ class VenueFill(Struct, frozen=True, kw_only=True):
     commission: Decimal
 
 
+class VenueChange(NamedTuple):
+    """An order that changed without a fill: it `lapsed` (IOC, FOK, OPG) or was `triggered` (it waited for its stop)."""
+
+    key: str
+    what: Literal["lapsed", "triggered"]
+
+
 _NO_FILLS: tuple[VenueFill, ...] = ()
-
-
-class _Resting:
-    """An open order with what it has filled and paid so far."""
-
-    __slots__ = ("filled", "notional", "order", "paid")
-
-    def __init__(self, order: VenueOrder) -> None:
-        self.order = order
-        self.filled = 0
-        self.notional = Decimal(0)
-        self.paid = Decimal(0)
+_NO_LIMIT = 1 << 62
 
 
 class Venue:
@@ -78,7 +57,9 @@ class Venue:
     Market orders fill by `fill`; limits fill at the open when it is at or through the limit, else at
     the limit when the bar trades through it by a tick (a touch is not enough); stops fill at the open
     when it gaps through, else at the stop. Market and stop fills pay `half_spread_bps` of the price.
-    Bars without volume fill nothing.
+    A triggered stop limit is a limit from then on; a trailing stop is tested before its bar moves it.
+    IOC and FOK fill at the next bar's open or lapse, OPG orders at the next session's open; MOC and LOC
+    at its close. Bars without volume fill nothing; at most `participation` of a bar's volume fills.
     """
 
     def __init__(
@@ -88,20 +69,23 @@ class Venue:
         *,
         fill: FillAt = FillAt.NEXT_OPEN,
         half_spread_bps: Decimal = Decimal(1),
+        participation: float | None = None,
     ) -> None:
         self._instruments = instruments
         self._costs = costs
         self._fill_at = fill
         self._half_spread = half_spread_bps / 10_000
-        self._resting: dict[str, _Resting] = {}
+        self._participation = participation
+        self._resting: dict[str, Resting] = {}
         self._last: dict[InstrumentId, Bar] = {}
+        self._ended = 0  # when the last session did
         self._number = 0
         self.slippage_cost = Decimal(0)
 
     @property
     def open_orders(self) -> Mapping[str, VenueOrder]:
         """Return the resting orders by key, oldest first; `quantity` is what is left."""
-        return {key: structs.replace(r.order, quantity=r.order.quantity - r.filled) for key, r in self._resting.items()}
+        return {key: structs.replace(r.order, quantity=r.leaves) for key, r in self._resting.items()}
 
     @property
     def idle(self) -> bool:
@@ -116,16 +100,17 @@ class Venue:
         sequence of VenueFill
             Fills at once (only `this_close` gives any).
         """
-        resting = self._resting.get(order.key)
-        if resting is None:
-            resting = self._resting[order.key] = _Resting(order)
-        else:
-            resting.order = order
+        resting = self._resting.setdefault(order.key, Resting(order))
+        before, resting.order = resting.order, order
         last = self._last.get(order.instrument)
+        if order.type is OrderType.TRAIL and (resting.stop is None or not _trails_alike(before, order)):
+            trail = trailed(order, last.close, self._instruments[order.instrument]) if last else None
+            resting.stop = order.stop_price or trail
         at_once = self._fill_at is FillAt.THIS_CLOSE and order.type is OrderType.MARKET
-        if at_once and last is not None and last.volume > 0:
-            return (self._execute(resting, self._slipped(order, last.close), last.ts_event),)
-        return _NO_FILLS
+        if not at_once or order.tif is TimeInForce.OPG or last is None or not last.volume > 0:
+            return _NO_FILLS
+        hit = Hit(Decimal(repr(last.close)), last.ts_event, takes=True)
+        return [fill for fill in (self._fill(resting, self._room(last), hit),) if fill is not None]
 
     def cancel(self, key: str) -> bool:
         """Take an order out; False when it is not open."""
@@ -133,82 +118,116 @@ class Venue:
 
     def on_bar(self, bar: Bar, opened_at: int) -> Sequence[VenueFill]:
         """Match the resting orders of the bar's instrument; `opened_at` is the bar's start, ns UTC."""
-        self._last[bar.instrument] = bar
-        if not self._resting or not bar.volume > 0:
+        if not self._resting:
+            self._last[bar.instrument] = bar
             return _NO_FILLS
-        fills = []
+        return [event for event in self.trade(bar, opened_at) if isinstance(event, VenueFill)]
+
+    def trade(self, bar: Bar, opened_at: int) -> Iterator[VenueFill | VenueChange]:
+        """Match as `on_bar`, one order at a time: what a caller changes or cancels meanwhile counts at once."""
+        before = self._last.get(bar.instrument)
+        first = before is None or before.ts_event <= self._ended
+        self._last[bar.instrument] = bar
+        if not bar.volume > 0:
+            return
+        session = Session(self._instruments[bar.instrument], bar, opened_at, self._fill_at)
+        room = self._room(bar)
         for resting in list(self._resting.values()):
-            if resting.order.instrument != bar.instrument:
+            order = resting.order
+            elsewhere = order.instrument != bar.instrument or order.type in AUCTION
+            if elsewhere or self._resting.get(order.key) is not resting or (order.tif is TimeInForce.OPG and not first):
                 continue
-            hit = self._match(resting.order, bar, opened_at)
-            if hit is not None:
-                fills.append(self._execute(resting, *hit))
-        return fills
+            waited = not resting.triggered
+            fill = self._fill(resting, room, session.hit(resting))
+            if fill is not None:
+                room -= fill.quantity
+                yield fill
+            if order.tif in AT_ONCE and self._resting.pop(order.key, None) is not None:
+                yield VenueChange(order.key, "lapsed")
+            elif waited and resting.triggered:
+                yield VenueChange(order.key, "triggered")
+
+    def close_auction(self) -> Iterator[VenueFill]:
+        """Fill the MOC and LOC orders at the close of the last bars, one at a time; call it before `end_session`."""
+        for resting in [r for r in self._resting.values() if r.order.type in AUCTION]:
+            order, bar = resting.order, self._last.get(resting.order.instrument)
+            gone = self._resting.get(order.key) is not resting
+            if gone or bar is None or bar.ts_event <= self._ended or not bar.volume > 0:
+                continue
+            price = self._instruments[order.instrument].price(bar.close)
+            if order.type is OrderType.MARKET_ON_CLOSE or (limit_of(order) - price) * order.side.sign >= 0:
+                fill = self._fill(resting, self._room(bar), Hit(price, bar.ts_event))
+                if fill is not None:
+                    yield fill
 
     def end_session(self, ts: int) -> Sequence[str]:
-        """Expire the DAY orders and return their keys."""
-        keys = [key for key, r in self._resting.items() if r.order.tif is TimeInForce.DAY]
+        """Expire the orders that are for this session only and return their keys."""
+        self._ended = ts
+        keys = [k for k, r in self._resting.items() if r.order.tif is TimeInForce.DAY]
+        for key in keys:
+            del self._resting[key]
+        return [*keys, *self.expire(ts)]
+
+    def expire(self, ts: int) -> Sequence[str]:
+        """Expire the orders whose date (GTD) has come and return their keys."""
+        ends = [(key, r.order.expires) for key, r in self._resting.items()]
+        keys = [key for key, end in ends if end is not None and end <= ts]
         for key in keys:
             del self._resting[key]
         return keys
 
-    def _match(self, order: VenueOrder, bar: Bar, opened_at: int) -> tuple[Decimal, int] | None:
-        """Return price and time of the fill that this bar gives the order, if any."""
-        if order.type is OrderType.MARKET:
-            if self._fill_at is FillAt.NEXT_CLOSE:
-                return self._slipped(order, bar.close), bar.ts_event
-            return self._slipped(order, bar.open), opened_at
-        price = self._instruments[order.instrument].price
-        opened, high, low = price(bar.open), price(bar.high), price(bar.low)
-        if order.type is OrderType.LIMIT:
-            return self._match_limit(order, (opened, high, low), (opened_at, bar.ts_event))
-        stop = _required(order.stop_price, order)
-        if (opened - stop) * order.side.sign >= 0:
-            return self._slipped(order, bar.open), opened_at
-        if (high >= stop) if order.side is Side.BUY else (low <= stop):
-            return self._slipped(order, float(stop)), bar.ts_event
-        return None
+    def settle(self, order: VenueOrder, price: Decimal, ts: int) -> VenueFill:
+        """Execute an order whole, outside the market, at a price that was made elsewhere."""
+        return self._execute(Resting(order), order.quantity, price, ts)
 
-    def _match_limit(
-        self, order: VenueOrder, prices: tuple[Decimal, Decimal, Decimal], times: tuple[int, int]
-    ) -> tuple[Decimal, int] | None:
-        """Match a limit against (open, high, low) at (start, end)."""
-        opened, high, low = prices
-        limit = _required(order.limit_price, order)
-        tick = self._instruments[order.instrument].tick
-        if (limit - opened) * order.side.sign >= 0:
-            return opened, times[0]
-        through = low <= limit - tick if order.side is Side.BUY else high >= limit + tick
-        return (limit, times[1]) if through else None
+    def commission(self, order: VenueOrder, price: Decimal, ts: int) -> Decimal:
+        """Return what an order would cost if it filled whole at this price."""
+        return self._total(order, order.quantity, price * order.quantity * self._multiplier(order), ts)
 
-    def _slipped(self, order: VenueOrder, raw: float) -> Decimal:
+    def _room(self, bar: Bar) -> int:
+        """Return how many units a bar can fill."""
+        return _NO_LIMIT if self._participation is None else int(bar.volume * self._participation)
+
+    def _fill(self, resting: Resting, room: int, hit: Hit | None) -> VenueFill | None:
+        """Fill as much as there is room for; FOK whole or not at all."""
+        order, quantity = resting.order, min(resting.leaves, room)
+        if hit is None or not quantity or (order.tif is TimeInForce.FOK and quantity < resting.leaves):
+            return None
+        price = self._slipped(order, hit.price, quantity) if hit.takes else hit.price
+        return self._execute(resting, quantity, price, hit.ts)
+
+    def _slipped(self, order: VenueOrder, raw: Decimal, quantity: int) -> Decimal:
         """Return `raw` on the grid, moved against the order by half the spread; counts what that cost."""
         instrument = self._instruments[order.instrument]
         plain = instrument.price(raw)
         if not self._half_spread:
             return plain
-        price = instrument.price(Decimal(repr(raw)) * (1 + order.side.sign * self._half_spread))
-        self.slippage_cost += (price - plain) * order.side.sign * order.quantity * instrument.multiplier
+        price = instrument.price(raw * (1 + order.side.sign * self._half_spread))
+        self.slippage_cost += (price - plain) * order.side.sign * quantity * instrument.multiplier
         return price
 
-    def _execute(self, resting: _Resting, price: Decimal, ts: int) -> VenueFill:
-        """Fill the rest of the order and charge what the order as a whole costs more than before."""
+    def _execute(self, resting: Resting, quantity: int, price: Decimal, ts: int) -> VenueFill:
+        """Fill so much of the order and charge what the order as a whole costs more than before."""
         order = resting.order
-        quantity = order.quantity - resting.filled
         resting.filled += quantity
-        resting.notional += price * quantity * self._instruments[order.instrument].multiplier
-        day = datetime.fromtimestamp(ts // NANOS_PER_SECOND, tz=UTC).date()
-        total = self._costs.total(side=order.side, quantity=resting.filled, notional=resting.notional, day=day)
+        resting.notional += price * quantity * self._multiplier(order)
+        total = self._total(order, resting.filled, resting.notional, ts)
         paid, resting.paid = total - resting.paid, total
-        self._resting.pop(order.key, None)
+        if not resting.leaves:
+            self._resting.pop(order.key, None)
         self._number += 1
         return VenueFill(
             key=order.key, number=self._number, instrument=order.instrument, side=order.side,
             quantity=quantity, price=price, ts=ts, commission=paid,
         )  # fmt: skip
 
+    def _total(self, order: VenueOrder, quantity: int, notional: Decimal, ts: int) -> Decimal:
+        day = datetime.fromtimestamp(ts // NANOS_PER_SECOND, tz=UTC).date()
+        return self._costs.total(side=order.side, quantity=quantity, notional=notional, day=day)
 
-def _required(price: Decimal | None, order: VenueOrder) -> Decimal:
-    if price is None:
-        raise DataError(f"{order.type} order {order.key} needs its price")
-    return price
+    def _multiplier(self, order: VenueOrder) -> Decimal:
+        return self._instruments[order.instrument].multiplier
+
+
+def _trails_alike(one: VenueOrder, other: VenueOrder) -> bool:
+    return (one.stop_price, one.trail, one.trail_percent) == (other.stop_price, other.trail, other.trail_percent)

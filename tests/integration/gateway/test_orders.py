@@ -100,11 +100,12 @@ def test_modify_and_cancel() -> None:
         (order(quantity=0), 434),
         (order(quantity=1.5), 10243),
         (order(quantity=1_000_000), 201),
-        (order(tif="IOC"), 111),
+        (order(kind="STP", auxPrice=99.0, tif="IOC"), 111),
+        (order(kind="MOC", tif="GTC"), 111),
+        (order(parentId=3), 10006),
+        (order(tif="GTD", goodTillDate="soon"), 321),
+        (order(quantity=1_000_001), 201),
         (order(account="DU7"), 321),
-        (order(parentId=3), 321),
-        (order(transmit=False), 321),
-        (order(whatIf=True), 321),
     ],
 )
 def test_orders_that_cannot_be_are_refused(wrong: ib_async.Order, code: int) -> None:

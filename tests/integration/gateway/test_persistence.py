@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from robotrader.model import ConfigError
+from robotrader.model import ConfigError, InstrumentId
 from robotrader.simulation.gateway import Gateway, GatewayConfig, GatewayRecord
-from robotrader.simulation.gateway.record import LOG_NAME
+from robotrader.simulation.gateway.record import LOG_NAME, Intervention
+from robotrader.simulation.gateway.requests import ContractQuery, PlaceOrder
 from tests.integration.gateway.world import Raw, gateway, market, order, raw, run, venue
 
 
@@ -93,6 +95,72 @@ def test_the_record_needs_nothing_but_the_file(tmp_path: Path) -> None:
         GatewayRecord.read(tmp_path / "elsewhere")
 
 
+def test_a_state_folder_has_one_gateway(tmp_path: Path) -> None:
+    panel = market()
+    first = Gateway(panel, venue(panel), config(tmp_path))
+    with pytest.raises(ConfigError, match="another gateway"):
+        Gateway(panel, venue(panel), config(tmp_path))
+    first.desk.close()
+    Gateway(panel, venue(panel), config(tmp_path)).desk.close()  # and the refusal has left nothing locked
+
+
+async def intervene_a_little(server: Gateway, peer: Raw) -> None:
+    """Let the broker do one of everything; a what-if order leaves no trace."""
+    await trade_a_little(peer)
+    manual = order_of_tws()
+    peer.place(7, order(whatIf=True))
+    peer.place(8, order(kind="LMT", lmtPrice=50.0, tif="GTC", transmit=False))
+    peer.place(9, order("SELL", 90, kind="LMT", lmtPrice=150.0, tif="GTC", parentId=8))
+    await peer.heard.until("openOrder", 13)
+    for deed, more in DEEDS:
+        server.tell(
+            server.desk.intervene(Intervention(deed=deed, **({"order": manual} if "manually" in deed else more)))
+        )
+    await peer.next_session()
+
+
+DEEDS: list[tuple[Any, dict[str, Any]]] = [
+    ("correct", {"exec_id": "0000e0d5.00000001.01.01", "price": Decimal("100.50"), "quantity": 90}),
+    ("correct", {"exec_id": "0000e0d5.00000002.01.01", "quantity": 0}), ("order manually", {}), ("bind", {}),
+    ("order manually", {}), ("liquidate", {"instrument": "AAPL.NASDAQ", "quantity": 5}),
+    ("fill late", {"client_id": 6, "order_id": 4}), ("lend", {"instrument": "AAPL.NASDAQ", "quantity": 7}),
+    ("renumber", {"client_id": 6, "order_id": 3}), ("vanish", {"client_id": 6, "order_id": 3}),
+    ("expire", {"client_id": 6, "order_id": 8}), ("roll back", {}),
+]  # fmt: skip
+
+
+def order_of_tws() -> PlaceOrder:
+    return PlaceOrder(
+        order_id=0, contract=ContractQuery(symbol="AAPL", sec_type="STK"), action="BUY", order_type="LMT",
+        quantity=Decimal(10), limit=Decimal(50), aux=None, tif="GTC", account="", order_ref="",
+    )  # fmt: skip
+
+
+def test_what_the_broker_did_by_itself_survives_a_restart(tmp_path: Path) -> None:
+    async def first() -> None:
+        async with gateway(config(tmp_path)) as (server, port), raw(port, 6) as peer:
+            await intervene_a_little(server, peer)
+            states.append(state_of(server))
+
+    states: list[object] = []
+    run(first)
+    panel = market()
+    again = Gateway(panel, venue(panel), config(tmp_path))
+    again.desk.close()
+    assert state_of(again) == states[0]
+    record = GatewayRecord.read(tmp_path)
+    assert record.positions == {i: h.quantity for i, h in again.book.account.holdings.items() if h.quantity}
+    assert record.cash == again.book.account.cash
+    assert [p.order.order_id for p in record.placements][-2:] == [8, 9]
+
+
+def state_of(server: Gateway) -> object:
+    book = server.book
+    holdings = {i: (h.quantity, h.cost, h.realized) for i, h in book.account.holdings.items()}
+    orders = list(book.blotter.tickets.values()), book.completed, book.executions
+    return book.account.cash, holdings, orders, book.next_id(6), book.binds, book.shortable(InstrumentId("AAPL.NASDAQ"))
+
+
 def test_two_runs_write_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         session(tmp_path / name)
@@ -105,7 +173,7 @@ def test_a_log_torn_anywhere_replays(tmp_path: Path) -> None:
     whole = log.read_bytes()
     for cut in range(0, len(whole), 97):
         log.write_bytes(whole[:cut])
-        Gateway(panel, venue(panel), config(tmp_path))._desk.close()
+        Gateway(panel, venue(panel), config(tmp_path)).desk.close()
         grown = log.read_bytes()
         assert grown.endswith(b"\n")
         assert whole.startswith(grown)  # what was torn off after its input is written again

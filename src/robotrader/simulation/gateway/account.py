@@ -1,12 +1,13 @@
 """The simulated account: cash, holdings at cost, and the values that IBKR reports of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from msgspec import Struct
 
 from robotrader.model import Instrument, InstrumentId, money
-from robotrader.simulation.venue import VenueFill
+from robotrader.simulation.gateway.record import Execution
+from robotrader.simulation.venue import VenueFill, VenueOrder
 
 MARGIN = Decimal("0.5")
 """Initial margin of a US margin account, as a share of gross position value."""
@@ -37,11 +38,11 @@ class Account:
 
     def __init__(self, name: str, cash: Decimal, instruments: Mapping[InstrumentId, Instrument]) -> None:
         self.name = name
-        self.cash = money(cash)
+        self.cash = self._initial = money(cash)
         self.holdings: dict[InstrumentId, Holding] = {}
         self._instruments = instruments
 
-    def apply(self, fill: VenueFill) -> Decimal | None:
+    def apply(self, fill: VenueFill | Execution) -> Decimal | None:
         """Book one fill and return the profit it realized after commission; None when it only opens."""
         holding = self.holdings.setdefault(fill.instrument, Holding())
         signed = fill.side.sign * fill.quantity
@@ -60,6 +61,19 @@ class Account:
         if not holding.quantity:
             holding.cost = _ZERO  # not a remainder of divisions
         return realized
+
+    def rebuild(self, executions: Iterable[Execution]) -> list[Decimal | None]:
+        """Book all executions anew, because one was corrected; return what each realized."""
+        self.cash = self._initial
+        self.holdings = {iid: Holding() for iid in self.holdings}
+        return [self.apply(e) if e.quantity else None for e in executions]
+
+    def added(self, order: VenueOrder, prices: Prices) -> Decimal:
+        """Return how much an order would add to the gross value, at its instrument's price."""
+        holding = self.holdings.get(order.instrument)
+        held = holding.quantity if holding else 0
+        more = abs(held + order.side.sign * order.quantity) - abs(held)
+        return more * Decimal(repr(prices[order.instrument]))
 
     def value(self, instrument: InstrumentId, price: float | None) -> Decimal:
         """Return a holding's signed market value; at cost while there is no price."""

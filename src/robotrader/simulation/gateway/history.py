@@ -3,9 +3,10 @@
 import re
 from bisect import bisect_left
 from datetime import UTC, datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from robotrader.model import NANOS_PER_SECOND, InstrumentId
+from robotrader.model import NANOS_PER_SECOND, Instrument, InstrumentId
 from robotrader.simulation.gateway.market import Market
 from robotrader.simulation.gateway.requests import Refused, Request
 from robotrader.simulation.gateway.wire import ZONE, local, nanos, stamp
@@ -14,8 +15,11 @@ _DAY_SECONDS = 86_400
 BAR_SIZES = {
     "5 secs": 5, "10 secs": 10, "15 secs": 15, "30 secs": 30, "1 min": 60, "2 mins": 120, "3 mins": 180,
     "5 mins": 300, "10 mins": 600, "15 mins": 900, "20 mins": 1_200, "30 mins": 1_800, "1 hour": 3_600,
-    "1 day": _DAY_SECONDS,
+    "2 hours": 7_200, "3 hours": 10_800, "4 hours": 14_400, "8 hours": 28_800, "1 day": _DAY_SECONDS,
 }  # fmt: skip
+_TRADES = frozenset({"TRADES", "ADJUSTED_LAST"})
+_SHIFTS = {"MIDPOINT": (0, 0), "BID": (-1, -1), "ASK": (1, 1), "BID_ASK": (-1, 1)}
+_KINDS = _TRADES | _SHIFTS.keys()
 _UNITS = {"S": 1, "W": 7 * _DAY_SECONDS, "M": 30 * _DAY_SECONDS, "Y": 365 * _DAY_SECONDS}
 _DURATION = re.compile(r"(\d{1,5}) ([SDWMY])")
 _END = re.compile(r"(\d{8})(-| {1,2})(\d\d:\d\d:\d\d)(?: (\S+))?")
@@ -24,15 +28,17 @@ Row = tuple[float, ...]
 """(opened, ts, open, high, low, close, volume); times in ns UTC."""
 
 
-def rows(market: Market, instrument: InstrumentId, request: Request) -> list[Row]:
-    """Return the bars that a request asks for, oldest first; the last may still be forming."""
+def rows(market: Market, instrument: InstrumentId, request: Request, since: int | None = None) -> list[Row]:
+    """Return the bars that a request asks for, oldest first; the last may still be forming.
+
+    `since` (ns UTC) takes the place of the duration: bars that open then or later.
+    """
     size = BAR_SIZES.get(request.values["barSize"])
     if size is None:
         raise Refused(321, f"Invalid bar size {request.values['barSize']!r}. One of: {', '.join(BAR_SIZES)}")
-    if request.values["what"] not in {"TRADES", "ADJUSTED_LAST"}:
-        raise Refused(321, f"Invalid data type {request.values['what']!r}. The data are of trades only")
+    check_kind(request.values["what"])
     end = min(parse_end(request.values["end"], market.now), market.now)
-    opened_from, ends_after = _start(market, request.values["duration"], end)
+    opened_from, ends_after = _start(market, request.values["duration"], end) if since is None else (since, 0)
     if size * NANOS_PER_SECOND < market.spec.nanos:
         return []  # finer than the data: nobody has it
     series = market.series(instrument)
@@ -42,7 +48,32 @@ def rows(market: Market, instrument: InstrumentId, request: Request) -> list[Row
     if forming is not None and forming[0] >= opened_from:
         opened, bar = forming
         found.append((opened, bar.ts_event, bar.open, bar.high, bar.low, bar.close, bar.volume))
-    return found if size * NANOS_PER_SECOND == market.spec.nanos else _grouped(found, size)
+    whole = found if size * NANOS_PER_SECOND == market.spec.nanos else _grouped(found, size)
+    return [as_shown(row, request.values["what"], market.instruments[instrument]) for row in whole]
+
+
+def check_kind(what: str) -> None:
+    """Refuse (321) a kind of data that is not served."""
+    if what not in _KINDS:
+        raise Refused(321, f"Invalid data type {what!r}. One of: {', '.join(sorted(_KINDS))}")
+
+
+def as_shown(row: Row, what: str, instrument: Instrument) -> Row:
+    """Return a bar of trades as the kind that was asked for; bid and ask are a tick from the trades.
+
+    BID_ASK is as IBKR defines it: mean bid, highest ask, lowest bid, mean ask. Only trades have a volume.
+    """
+    if what in _TRADES:
+        return row
+    opened, ts, *prices, _ = row
+    down, up = _SHIFTS[what]
+    if what == "BID_ASK":
+        first, high, low, last = prices
+        mean = round((first + 2 * high + 2 * low + last) / 6, 6)  # of the straight path through the bar
+        prices = [mean, high, low, mean]
+    shifts = (down, up, down, up) if what == "BID_ASK" else (down,) * 4
+    shifted = (float(Decimal(repr(p)) + s * instrument.tick) for p, s in zip(prices, shifts, strict=True))
+    return (opened, ts, *shifted, -1.0)
 
 
 def parse_end(text: str, now: int) -> int:

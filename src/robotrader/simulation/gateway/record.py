@@ -4,9 +4,10 @@ The log is what survives a restart: the state is rebuilt by running the inputs a
 the independent witness of what a trader really sent: `GatewayRecord` needs nothing but the file.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import msgspec
 from msgspec import Struct
@@ -56,8 +57,11 @@ class Advance(Struct, frozen=True, kw_only=True, tag="advance", tag_field="kind"
     ts: int
 
 
-class Execution(Struct, frozen=True, kw_only=True, tag="execution", tag_field="kind"):
-    """One execution with its commission; `realized` is None when it only opens a position."""
+class Execution(Struct, frozen=True, kw_only=True, tag="execution", tag_field="kind", omit_defaults=True):
+    """One execution with its commission; `realized` is None when it only opens a position.
+
+    A correction has the same `exec_id` with a higher last part, and replaces what came before; 0 shares: it is void.
+    """
 
     exec_id: str
     client_id: int
@@ -73,11 +77,37 @@ class Execution(Struct, frozen=True, kw_only=True, tag="execution", tag_field="k
     realized: Decimal | None
     cumulative: int
     average: Decimal
+    liquidation: bool = False
 
 
-Line = Header | Placement | Cancellation | Advance | Execution
+class Intervention(Struct, frozen=True, kw_only=True, tag="intervention", tag_field="kind", omit_defaults=True):
+    """What happens to orders and executions without any client's request, and client 0's wish to bind manual orders.
+
+    `instrument`, `quantity`, `price`, `exec_id`, `order` and the ids name what it is about, as far as the deed needs
+    them: see `interventions`.
+    """
+
+    deed: Literal[
+        "bind", "correct", "expire", "fill late", "lend", "liquidate", "locate", "order manually", "renumber",
+        "restart", "roll back", "vanish",
+    ]  # fmt: skip
+    client_id: int = 0
+    order_id: int = 0
+    exec_id: str = ""
+    instrument: InstrumentId = InstrumentId("")
+    quantity: int | None = None
+    price: Decimal | None = None
+    order: PlaceOrder | None = None
+
+
+Line = Header | Placement | Cancellation | Advance | Execution | Intervention
 
 _DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+
+
+def effective(executions: Iterable[Execution]) -> dict[str, Execution]:
+    """Return the latest revision of every execution by the stem of its id, oldest first."""
+    return {e.exec_id.rpartition(".")[0]: e for e in executions}
 
 
 def read_lines(path: Path) -> tuple[list[Line], int]:
@@ -100,6 +130,8 @@ class GatewayRecord(Struct, frozen=True, kw_only=True):
     ----------
     placements : tuple of Placement
         Every placeOrder received, in order, also modifications and refused ones.
+    executions : tuple of Execution
+        Every revision, in order.
     positions : dict
         Signed units by instrument at the end, zeros left out; from the executions.
     cash : Decimal
@@ -128,7 +160,7 @@ class GatewayRecord(Struct, frozen=True, kw_only=True):
         executions = tuple(line for line in lines if isinstance(line, Execution))
         positions: dict[InstrumentId, int] = {}
         cash = header.initial_cash
-        for e in executions:
+        for e in effective(executions).values():
             positions[e.instrument] = positions.get(e.instrument, 0) + e.side.sign * e.quantity
             cash -= e.side.sign * e.quantity * e.price * multiplier[e.instrument] + e.commission
         return cls(

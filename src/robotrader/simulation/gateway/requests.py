@@ -20,14 +20,25 @@ _CONTRACT = """conId symbol secType expiry strike right multiplier exchange prim
 tradingClass"""
 _LAYOUTS = {
     "1": ("quotes", f"v reqId {_CONTRACT} deltaNeutral generics snapshot"), "2": ("end quotes", "v reqId"),
-    "4": ("cancel order", "[<192]v reqId"), "5": ("own open orders", ""), "6": ("account updates", "v subscribe"),
-    "7": ("executions", "v reqId clientId account time symbol secType exchange side"), "8": ("next id", ""),
-    "9": ("contract details", f"v reqId {_CONTRACT}"), "15": ("bind orders", ""), "16": ("all open orders", ""),
-    "17": ("accounts", ""), "25": ("end history", "v reqId"), "49": ("time", ""), "58": ("cancel all", ""),
+    "4": ("cancel order", "[<192]v reqId"), "5": ("own open orders", ""),
+    "6": ("account updates", "v subscribe account"),
+    "7": ("executions", "v reqId clientId account time symbol secType exchange side [200]lastDays [200]dates"),
+    "8": ("next id", ""),
+    "9": ("contract details", f"v reqId {_CONTRACT} expired secIdType secId [176]issuerId"),
+    "15": ("bind orders", "v bind"), "16": ("all open orders", ""), "17": ("accounts", ""),
     "20": ("history", f"reqId {_CONTRACT} expired end barSize duration regular what format keep"),
+    "25": ("end history", "v reqId"), "49": ("time", ""), "58": ("cancel all", ""),
+    "50": ("real-time bars", f"v reqId {_CONTRACT} barSize what regular"), "51": ("end real-time bars", "v reqId"),
     "59": ("market data type", "v kind"), "61": ("positions", ""), "64": ("end positions", ""),
-    "71": ("start", "v clientId"), "76": ("account values", "v reqId"), "77": ("end account values", "v reqId"),
-    "99": ("completed orders", ""),
+    "62": ("account summary", "v reqId group tags"), "63": ("end account summary", "v reqId"),
+    "71": ("start", "v clientId"), "74": ("model positions", "v reqId account model"),
+    "75": ("end model positions", "v reqId"), "76": ("account values", "v reqId account model ledger"),
+    "77": ("end account values", "v reqId"), "80": ("family codes", ""), "81": ("symbols", "reqId pattern"),
+    "87": ("head timestamp", f"reqId {_CONTRACT} expired regular what format"), "90": ("end head timestamp", "reqId"),
+    "91": ("market rule", "rule"), "92": ("profit", "reqId account model"), "93": ("end profit", "reqId"),
+    "94": ("single profit", "reqId account model conId"), "95": ("end single profit", "reqId"),
+    "97": ("ticks", f"reqId {_CONTRACT} kind"), "98": ("end ticks", "reqId"), "99": ("completed orders", "apiOnly"),
+    "104": ("user info", "reqId"),
 }  # fmt: skip
 _ORDER = f"""reqId {_CONTRACT} secIdType secId action quantity type limit aux
 tif ocaGroup account openClose origin orderRef transmit parentId block sweep displaySize trigger outsideRth hidden
@@ -39,9 +50,8 @@ hedgeType optOut clearingAccount clearingIntent notHeld dnContract algoStrategy 
 randomSize randomPrice conditions adjustedType triggerPrice limitOffset adjustedStop adjustedStopLimit
 adjustedTrailing adjustedUnit extOperator softName softValue cashQty"""
 _NOT_HERE = frozenset({
-    "ocaGroup", "parentId", "hidden", "discretionary", "goodAfterTime", "goodTillDate", "faGroup", "model", "allOrNone",
-    "minQty", "percentOffset", "dnType", "trailPercent", "scaleInit", "scaleSubs", "scaleIncrement", "hedgeType",
-    "dnContract", "algoStrategy", "whatIf", "conditions", "cashQty",
+    "hidden", "discretionary", "goodAfterTime", "faGroup", "model", "allOrNone", "minQty", "percentOffset", "dnType",
+    "scaleInit", "scaleSubs", "scaleIncrement", "hedgeType", "dnContract", "algoStrategy", "conditions", "cashQty",
 })  # fmt: skip
 
 
@@ -54,7 +64,7 @@ class Refused(Exception):
         self.text = text
 
 
-class ContractQuery(Struct, frozen=True, kw_only=True):
+class ContractQuery(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A contract as a client names it; empty fields match everything."""
 
     con_id: int = 0
@@ -65,7 +75,7 @@ class ContractQuery(Struct, frozen=True, kw_only=True):
     currency: str = ""
 
 
-class PlaceOrder(Struct, frozen=True, kw_only=True):
+class PlaceOrder(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A new order, or new terms of an open one; `unsupported` is the first attribute set that is not simulated."""
 
     order_id: int
@@ -80,14 +90,23 @@ class PlaceOrder(Struct, frozen=True, kw_only=True):
     order_ref: str
     outside_rth: bool = False
     unsupported: str = ""
+    transmit: bool = True
+    parent_id: int = 0
+    oca_group: str = ""
+    oca_type: int = 0
+    good_till: str = ""
+    trail_stop: Decimal | None = None
+    trail_percent: Decimal | None = None
+    what_if: bool = False
 
 
 class Request(NamedTuple):
-    """One message by what it asks for; `req_id` is -1 where the protocol has none."""
+    """One message by what it asks for; `req_id` is -1 where there is none, `rest` holds what follows the layout."""
 
     what: str
     values: Mapping[str, str]
     req_id: int = -1
+    rest: tuple[str, ...] = ()
 
     def flag(self, name: str) -> bool:
         """Return a field as a truth value; unset is false."""
@@ -145,7 +164,10 @@ class Request(NamedTuple):
             order_id=self.req_id, contract=self.contract, action=values["action"], quantity=self.decimal("quantity"),
             order_type=values["type"], limit=self.decimal("limit"), aux=self.decimal("aux"), tif=values["tif"],
             account=values["account"], order_ref=values["orderRef"], outside_rth=self.flag("outsideRth"),
-            unsupported=unsupported if self.flag("transmit") else "transmit=false",
+            unsupported=unsupported, transmit=self.flag("transmit"), parent_id=self.integer("parentId") or 0,
+            oca_group=values["ocaGroup"], oca_type=self.integer("ocaType") or 0, good_till=values["goodTillDate"],
+            trail_stop=self.decimal("trailStop"), trail_percent=self.decimal("trailPercent"),
+            what_if=self.flag("whatIf"),
         )  # fmt: skip
 
 
@@ -158,5 +180,5 @@ def decode(fields: list[str], version: int) -> Request:
     wanted = [name for name, _ in names(layout, version)]
     if len(fields) <= len(wanted):
         raise Malformed(f"{what}: expected {len(wanted)} fields, found {len(fields) - 1}")
-    request = Request(what, dict(zip(wanted, fields[1:], strict=False)))
+    request = Request(what, dict(zip(wanted, fields[1:], strict=False)), rest=tuple(fields[len(wanted) + 1 :]))
     return request._replace(req_id=request.required("reqId")) if "reqId" in wanted else request

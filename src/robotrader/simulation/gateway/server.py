@@ -1,15 +1,14 @@
 """The gateway simulator: a TCP server that speaks the TWS protocol over a replayed market.
 
 Two clocks. In **lock-step** the clients' time requests (49) are the clock: the first one of a
-connection only tells the time, each later one lets one session pass. Otherwise the market is open
-on a simulated clock that runs at `speed` times real time and skips the nights.
+connection only tells the time, each later one lets one session pass. Otherwise a simulated clock runs
+at `speed` times real time, and skips the nights unless `nights` wants the whole calendar.
 """
 
 import asyncio
 import hashlib
 import logging
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,14 +16,19 @@ from msgspec import Struct
 
 from robotrader.data.panel import Panel
 from robotrader.model import NANOS_PER_SECOND, ConfigError
-from robotrader.simulation.gateway import answers, messages
+from robotrader.simulation.gateway import answers, messages, order_messages
 from robotrader.simulation.gateway.account import Account
-from robotrader.simulation.gateway.book import Book, Report
-from robotrader.simulation.gateway.connection import Connection
+from robotrader.simulation.gateway.book import Book
+from robotrader.simulation.gateway.connection import Connection, MarketDataRules
 from robotrader.simulation.gateway.desk import Desk
+from robotrader.simulation.gateway.faults import OK_NOTICES, FaultScript
+from robotrader.simulation.gateway.line import Line
 from robotrader.simulation.gateway.market import Market
 from robotrader.simulation.gateway.record import LOG_NAME, Header
 from robotrader.simulation.gateway.requests import Refused, Request, decode
+from robotrader.simulation.gateway.schedule import LockStep, Running
+from robotrader.simulation.gateway.script import Script
+from robotrader.simulation.gateway.tickets import Report
 from robotrader.simulation.gateway.wire import (
     MAX_VERSION,
     MIN_VERSION,
@@ -39,14 +43,8 @@ from robotrader.simulation.venue import Venue
 
 _log = logging.getLogger(__name__)
 
-_TICK_S = 0.25
 _CLOSE_S = 1.0
 _HISTORY_SESSIONS = 252
-_FARMS = (
-    (2104, "Market data farm connection is OK:usfarm"),
-    (2106, "HMDS data farm connection is OK:ushmds"),
-    (2158, "Sec-def data farm connection is OK:secdefnj"),
-)
 
 
 class GatewayConfig(Struct, frozen=True, kw_only=True):
@@ -59,8 +57,18 @@ class GatewayConfig(Struct, frozen=True, kw_only=True):
     speed : float, optional
         Lock-step: sessions a second at most, None = as fast as clients ask. Otherwise: simulated
         seconds a real second, None = 1.
+    master_client_id : int, optional
+        Client that is told of everybody's orders and executions.
     state : Path, optional
         Folder of the log; None remembers nothing.
+    nights : bool
+        The simulated clock runs through nights and weekends; otherwise the market is always open.
+    tick_s : float
+        Real seconds between two looks at the simulated clock.
+    market_data : MarketDataRules, optional
+        What the account may see of the market, and how often it may ask.
+    faults : FaultScript, optional
+        What goes wrong.
     start : int, optional
         Market time to begin with, ns UTC. None: in lock-step an hour before the first session, otherwise an
         open with a year of history before it (half of the data if it is shorter).
@@ -71,8 +79,13 @@ class GatewayConfig(Struct, frozen=True, kw_only=True):
     lock_step: bool = False
     speed: float | None = None
     initial_cash: Decimal = Decimal(1_000_000)
+    master_client_id: int | None = None
+    market_data: MarketDataRules = MarketDataRules()
     state: Path | None = None
     start: int | None = None
+    nights: bool = False
+    tick_s: float = 0.25
+    faults: FaultScript | None = None
 
 
 class Gateway:
@@ -89,15 +102,17 @@ class Gateway:
             data=_fingerprint(panel), account=config.account, initial_cash=config.initial_cash,
             lock_step=config.lock_step, start=market.now, instruments=panel.instruments,
         )  # fmt: skip
-        self.book = Book(market, venue, Account(config.account, config.initial_cash, market.instruments))
-        self._desk = Desk(self.book, config.state / LOG_NAME if config.state else None, header)
+        account = Account(config.account, config.initial_cash, market.instruments)
+        self.book = Book(market, venue, account, tells_hours=not config.lock_step)
+        self.desk = Desk(self.book, config.state / LOG_NAME if config.state else None, header)
         self._server: asyncio.Server | None = None
         self._tasks: dict[asyncio.Task[object], asyncio.StreamWriter] = {}
-        self._clients: dict[int, Connection] = {}
-        self._pulls: deque[Connection] = deque()
-        self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0
-        self._clocked = 0.0
+        self.clients: dict[int, Connection] = {}
+        self._address = ("127.0.0.1", 0)
+        self._down = 0
+        self._reopening: asyncio.Task[None] | None = None
+        self.schedule = _schedule(config, market, self.advance)
+        self._script = Script(config.faults, self) if config.faults else None
 
     @property
     def now(self) -> int:
@@ -106,45 +121,75 @@ class Gateway:
 
     async def serve(self, host: str = "127.0.0.1", port: int = 0) -> int:
         """Listen, and return the port (0 picks a free one); ConfigError when the address cannot be used."""
-        loop = asyncio.get_running_loop()
+        try:
+            await self._listen((host, port))
+        except ConfigError:
+            self.desk.close()
+            raise
+        self.schedule.start()
+        if self._script is not None:
+            self._script.start()
+        return self._address[1]
+
+    def restart(self, seconds: float) -> None:
+        """Close the port and every connection, and listen again after so many seconds."""
+
+        def reopen() -> None:
+            self._down -= 1
+            if not self._down:
+                self._reopening = asyncio.get_running_loop().create_task(self._listen(self._address))
+                self._reopening.add_done_callback(_log_failure)
+
+        self._down += 1
+        self._hang_up()
+        self.schedule.away(seconds, reopen)
+
+    async def close(self) -> None:
+        """Stop listening, close every connection and the log."""
+        self.schedule.close()
+        self._down += 1  # no restart opens the port again
+        if self._reopening is not None:
+            await asyncio.wait({self._reopening})
+        self._hang_up()
+        if self._tasks:
+            await asyncio.wait(self._tasks.keys(), timeout=_CLOSE_S)
+        self.desk.close()
+
+    async def _listen(self, address: tuple[str, int]) -> None:
+        host, port = address
         try:
             self._server = await asyncio.start_server(self._talk, host, port)
         except OSError as error:
-            self._desk.close()
             raise ConfigError(
                 f"the gateway simulator cannot listen on {host}:{port} ({error.strerror}): choose another port",
                 host=host, port=port,
             ) from error  # fmt: skip
-        self._clocked = loop.time()
-        if not self.config.lock_step:
-            self._timer = loop.call_later(_TICK_S, self._tick)
-        return int(self._server.sockets[0].getsockname()[1])
+        self._address = host, int(self._server.sockets[0].getsockname()[1])
 
-    async def close(self) -> None:
-        """Stop listening, close every connection and the log."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._pulls.clear()
+    def _hang_up(self) -> None:
         if self._server is not None:
             self._server.close()
         for writer in self._tasks.values():
             writer.close()
-        if self._tasks:
-            await asyncio.wait(self._tasks.keys(), timeout=_CLOSE_S)
-        self._desk.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one client until it leaves."""
-        connection = Connection(writer)
+        connection = Connection(Line(writer), self.config.market_data)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - asyncio runs every server callback in one
         self._tasks[task] = writer
         try:
             version = await greeted(reader, self.config.server_version)
             connection.speaker = messages.Speaker(version, self.book.contracts, self.config.account)
+            if self._script is not None:
+                self._script.attach(connection)
+            self.schedule.catch_up()
             connection.send(fields_frame(version, stamp(self.now, 174)))
             while not writer.is_closing():
-                self._take(connection, await read_frame(reader))
+                body = await read_frame(reader)
+                if connection.line.slow_s:
+                    await asyncio.sleep(connection.line.slow_s)
+                self._take(connection, body)
         except Malformed as error:  # nothing after it can be read
             _log.warning("client %s: %s; connection closed", connection.client_id, error)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -152,13 +197,24 @@ class Gateway:
         finally:
             writer.close()
             del self._tasks[task]
-            if self._clients.get(connection.client_id) is connection:
-                del self._clients[connection.client_id]
-            self._pulls = deque(c for c in self._pulls if c is not connection)
+            if self.clients.get(connection.client_id) is connection:
+                del self.clients[connection.client_id]
+            if isinstance(self.schedule, LockStep):
+                self.schedule.forget(connection)
 
     def _take(self, connection: Connection, body: str) -> None:
-        """Take one message; before START_API clients would lose any answer, so that there is none."""
-        req_id, started = -1, self._clients.get(connection.client_id) is connection
+        if connection.line.stuck:
+            return
+        self.schedule.catch_up()
+        if self._script is None:
+            self.handle(connection, body)
+        else:
+            self._script.incoming(connection, body)
+            self._script.settle()
+
+    def handle(self, connection: Connection, body: str) -> None:
+        """Do what a message asks for; before START_API clients would lose any answer, so that there is none."""
+        req_id, started = -1, self.clients.get(connection.client_id) is connection
         try:
             request = decode(split(body), connection.speaker.version)
             req_id = request.req_id
@@ -172,78 +228,71 @@ class Gateway:
                 connection.error((req_id, error.code if isinstance(error, Refused) else 320, str(error)), self.now)
 
     def _start(self, connection: Connection, client_id: int) -> None:
-        if client_id in self._clients:
+        if client_id in self.clients:
             text = "Unable to connect as the client id is already in use. Retry with a unique client id."
             connection.error((-1, 326, text), self.now)
             connection.close()
             return
         connection.client_id = client_id
-        self._clients[client_id] = connection
+        self.clients[client_id] = connection
         connection.send(fields_frame(15, 1, self.config.account), fields_frame(9, 1, self.book.next_id(client_id)))
-        for code, text in _FARMS:
+        for code, text in self._script.notices() if self._script else OK_NOTICES:
             connection.error((-1, code, text), self.now)
 
     def _asked(self, connection: Connection, request: Request) -> None:
-        if not self.config.lock_step:
-            self._catch_up()
         match request.what:
             case "start":
                 pass
             case "time":
                 self._time(connection)
             case "place order":
-                self._tell(self._desk.place(connection.client_id, request.order))
+                self.tell(self.desk.place(connection.client_id, request.order))
             case "cancel order":
-                self._tell(self._desk.cancel(connection.client_id, request.req_id))
+                self.tell(self.desk.cancel(connection.client_id, request.req_id))
             case "cancel all":
-                self._tell(self._desk.cancel(connection.client_id, None))
+                self.tell(self.desk.cancel(connection.client_id, None))
+            case "bind orders":
+                self.tell(self.desk.bind(connection.client_id) if request.flag("bind") else ())
             case _:
                 answers.ANSWERS[request.what](self.book, connection, request)
 
-    def _tell(self, reports: Sequence[Report]) -> None:
+    def tell(self, reports: Sequence[Report]) -> None:
         """Send reports to the client whose order it is, then to all what else changed."""
         for report in reports:
-            if (connection := self._clients.get(report.of.client_id)) is not None:
-                connection.send(messages.report(connection.speaker, report, self.now))
-        for connection in self._clients.values():
-            answers.refresh(self.book, connection, bars=not self.config.lock_step)
+            for client_id in report.concerns(self.config.master_client_id) & self.clients.keys():
+                connection = self.clients[client_id]
+                connection.send(order_messages.report(connection.speaker, report, self.now))
+        for connection in self.clients.values():
+            connection.refresh()
 
     def _time(self, connection: Connection) -> None:
         """Answer a time request; in lock-step each but a connection's first waits for a session to pass."""
-        if self.config.lock_step and connection.pulled_time and self.book.market.next_close is not None:
-            self._pulls.append(connection)
-            if self._timer is None:
-                self._step()
+        waits = connection.pulled_time and self.book.market.next_close is not None
+        if waits and isinstance(self.schedule, LockStep):
+            self.schedule.pull(connection, lambda: self._tell_time(connection))
         else:
             connection.pulled_time = True
-            connection.send(fields_frame(49, 1, self.now // NANOS_PER_SECOND))
+            self._tell_time(connection)
 
-    def _step(self) -> None:
-        """Let one session pass for each waiting time request, no faster than `speed`."""
-        loop = asyncio.get_running_loop()
-        self._timer = None
-        while self._pulls:
-            if (wait := self._due - loop.time()) > 0:
-                self._timer = loop.call_later(wait, self._step)
-                return
-            connection = self._pulls.popleft()
-            close = self.book.market.next_close
-            if close is not None:
-                self._tell(self._desk.advance(close, always_log=True))
-                self._due = loop.time() + 1 / self.config.speed if self.config.speed else 0.0
-            connection.send(fields_frame(49, 1, self.now // NANOS_PER_SECOND))
+    def _tell_time(self, connection: Connection) -> None:
+        connection.send(fields_frame(49, 1, self.now // NANOS_PER_SECOND))
 
-    def _tick(self) -> None:
-        self._catch_up()
-        self._timer = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
+    def advance(self, until: int) -> None:
+        """Let the market trade until a time, ns UTC."""
+        self.tell(self.desk.advance(until, always_log=self.config.lock_step))
+        if self._script is not None:
+            self._script.settle()
 
-    def _catch_up(self) -> None:
-        """Move the simulated clock to where real time has brought it."""
-        now, before = asyncio.get_running_loop().time(), self._clocked
-        self._clocked = now
-        until = self.book.market.after(int((now - before) * (self.config.speed or 1) * NANOS_PER_SECOND))
-        if until > self.now:
-            self._tell(self._desk.advance(until, always_log=False))
+
+def _schedule(config: GatewayConfig, market: Market, advance: Callable[[int], None]) -> LockStep | Running:
+    if config.lock_step:
+        return LockStep(market, config.speed, advance)
+    return Running(market, advance, speed=config.speed or 1, nights=config.nights, tick_s=config.tick_s)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if (error := task.exception()) is not None:
+        _log.error("after a restart %s", error)
 
 
 def _check(config: GatewayConfig) -> None:
@@ -252,6 +301,13 @@ def _check(config: GatewayConfig) -> None:
         raise ConfigError(f"the server version must be {MIN_VERSION} or 159 to {MAX_VERSION}, found {version}")
     if config.speed is not None and not config.speed > 0:
         raise ConfigError(f"the speed must be above 0, found {config.speed}")
+    if config.nights and config.lock_step:
+        raise ConfigError("in lock-step a session passes for each time request: it has no nights")
+    timed = any(f.every or f.weekly for f in config.faults.faults) if config.faults else False
+    if timed and not (config.nights or config.lock_step):
+        raise ConfigError("faults at times of day need a clock that runs through nights (--nights), or lock-step")
+    if not config.tick_s > 0:
+        raise ConfigError(f"the tick must be above 0 seconds, found {config.tick_s}")
 
 
 def _fingerprint(panel: Panel) -> str:

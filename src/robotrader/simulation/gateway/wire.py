@@ -13,7 +13,7 @@ Source: the knowledge file `ibkr.md` 1.2 and 1.6.
 import asyncio
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
@@ -55,6 +55,11 @@ def local(ts: int) -> datetime:
 def nanos(moment: datetime) -> int:
     """Return a time as ns UTC (whole seconds)."""
     return int(moment.timestamp()) * NANOS_PER_SECOND
+
+
+def utc(ts: int) -> str:
+    """Return a time as text in UTC, `20240102-14:30:00`."""
+    return datetime.fromtimestamp(ts // NANOS_PER_SECOND, UTC).strftime("%Y%m%d-%H:%M:%S")
 
 
 @lru_cache(4096)  # a session's times are asked for again and again

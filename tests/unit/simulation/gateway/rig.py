@@ -82,10 +82,19 @@ def flat(count: int, **options: Any) -> Panel:
     return panel(*[(100.0, 101.0, 99.0, 100.5)] * count, **options)
 
 
-def book(data: Panel, *, costs: str = "none", fill: FillAt = FillAt.NEXT_OPEN) -> Book:
+def book(
+    data: Panel,
+    *,
+    costs: str = "none",
+    fill: FillAt = FillAt.NEXT_OPEN,
+    participation: float | None = None,
+    tells_hours: bool = False,
+) -> Book:
     market = Market(data)
-    venue = MatchingVenue(market.instruments, cost_model(costs), fill=fill, half_spread_bps=Decimal(0))
-    return Book(market, venue, Account("DU1", Decimal(100_000), market.instruments))
+    venue = MatchingVenue(
+        market.instruments, cost_model(costs), fill=fill, half_spread_bps=Decimal(0), participation=participation
+    )
+    return Book(market, venue, Account("DU1", Decimal(100_000), market.instruments), tells_hours=tells_hours)
 
 
 def wire_order(order_id: int = 1, *, action: str = "BUY", quantity: int = 100, **more: Any) -> PlaceOrder:

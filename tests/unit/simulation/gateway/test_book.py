@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from robotrader.model import Instrument, Side, stock
 from robotrader.simulation.gateway.account import Account
-from robotrader.simulation.gateway.book import Book, Notice, Report, Ticket
+from robotrader.simulation.gateway.book import Book
 from robotrader.simulation.gateway.contracts import Contracts
 from robotrader.simulation.gateway.record import Execution
 from robotrader.simulation.gateway.requests import ContractQuery, PlaceOrder
+from robotrader.simulation.gateway.tickets import Notice, Report, Ticket
 from robotrader.simulation.venue import FillAt, VenueFill
 from tests.unit.simulation.gateway.rig import AAPL, FIRST_OPEN, IBM, SESSION, book, flat, panel, wire_order
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from robotrader.simulation.gateway import messages
+from robotrader.simulation.gateway import order_messages
 from robotrader.simulation.gateway.wire import encode, names, split
 
 
@@ -24,4 +24,4 @@ def test_guards_and_constants() -> None:
 @pytest.mark.parametrize(("version", "count"), [(157, 128), (173, 136), (178, 135), (200, 156)])
 def test_open_order_has_its_fields(version: int, count: int) -> None:
     """136 at 173 is what a real gateway sent; the others were decoded by IBKR's own clients."""
-    assert len(names(messages.OPEN_ORDER, version)) == count
+    assert len(names(order_messages.OPEN_ORDER, version)) == count

@@ -9,25 +9,28 @@ import pytest
 from msgspec import structs
 
 from robotrader.model import OrderType, Side, TimeInForce
-from robotrader.simulation.gateway import messages
-from robotrader.simulation.gateway.book import Notice, Report, Ticket, opened
+from robotrader.simulation.gateway import messages, order_messages
+from robotrader.simulation.gateway.account import Holding
 from robotrader.simulation.gateway.contracts import Contracts
 from robotrader.simulation.gateway.messages import Speaker
 from robotrader.simulation.gateway.record import Execution
 from robotrader.simulation.gateway.requests import Request
+from robotrader.simulation.gateway.tickets import Notice, Report, Ticket, opened
 from robotrader.simulation.gateway.wire import split
 from robotrader.simulation.venue import VenueOrder
-from tests.unit.simulation.gateway.rig import AAPL, FIRST_OPEN, IBM, heard
+from tests.unit.simulation.gateway.rig import AAPL, FIRST_OPEN, IBM, heard, wire_order
 
 VERSIONS = [157, *range(159, 179)]  # ib_async is wrong about 158
 CONTRACTS = Contracts((AAPL, IBM))
+HOURS = "20240102:0930-20240102:1600"
 TERMS = VenueOrder(
     key="4/7", instrument=AAPL.id, side=Side.SELL, quantity=120, type=OrderType.LIMIT, limit_price=Decimal("99.90"),
     tif=TimeInForce.GTC,
 )  # fmt: skip
 TICKET = Ticket(
-    client_id=4, order_id=7, perm_id=1_000_000_001, terms=TERMS, order_ref="RT-é", outside_rth=True, status="Submitted",
-    filled=20, paid=Decimal("1998.10"), last_price=Decimal("99.91"),
+    client_id=4, order_id=7, perm_id=1_000_000_001, terms=TERMS, status="Submitted", filled=20,
+    order=wire_order(7, action="SELL", quantity=120, order_ref="RT-é", outside_rth=True),
+    paid=Decimal("1998.10"), last_price=Decimal("99.91"),
 )  # fmt: skip
 EXECUTION = Execution(
     exec_id="0000e0d5.00000001.01.01", client_id=4, order_id=7, perm_id=1_000_000_001, order_ref="RT-é",
@@ -44,7 +47,7 @@ def _nothing_is_lost(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_orders(version: int, caplog: pytest.LogCaptureFixture) -> None:
     to = Speaker(version, CONTRACTS, "DU1")
-    calls = dict(heard(version, *(messages.report(to, item, FIRST_OPEN) for item in opened(TICKET))))
+    calls = dict(heard(version, *(order_messages.report(to, item, FIRST_OPEN) for item in opened(TICKET))))
     order_id, contract, order, state = calls["openOrder"]
     assert (order_id, order.orderId, order.clientId, order.permId) == (7, 7, 4, 1_000_000_001)
     assert (contract.symbol, contract.exchange, contract.currency, contract.strike) == ("AAPL", "SMART", "USD", 0.0)
@@ -62,7 +65,7 @@ def test_orders(version: int, caplog: pytest.LogCaptureFixture) -> None:
 def test_completed_orders(version: int, caplog: pytest.LogCaptureFixture) -> None:
     ended = structs.replace(TICKET, status="Cancelled", ended_at=FIRST_OPEN, ended_as="Cancelled by Trader")
     ((name, (contract, order, state)),) = heard(
-        version, messages.completed_order(Speaker(version, CONTRACTS, "DU1"), ended)
+        version, order_messages.completed_order(Speaker(version, CONTRACTS, "DU1"), ended)
     )
     assert (name, contract.symbol, order.orderRef, order.permId) == ("completedOrder", "AAPL", "RT-é", 1_000_000_001)
     assert (state.status, state.completedStatus, order.filledQuantity) == ("Cancelled", "Cancelled by Trader", 20.0)
@@ -78,7 +81,7 @@ def test_executions_and_commissions(version: int, caplog: pytest.LogCaptureFixtu
         heard(
             version,
             *(
-                messages.report(to, i, FIRST_OPEN)
+                order_messages.report(to, i, FIRST_OPEN)
                 for i in (Report("execDetails", EXECUTION), Report("commissionReport", EXECUTION))
             ),
         )
@@ -112,8 +115,8 @@ def test_positions_contracts_and_portfolio(version: int, caplog: pytest.LogCaptu
     calls = dict(
         heard(
             version,
-            messages.position(to, IBM.id, -5, Decimal("9.00")),
-            messages.contract_details(to, 3, IBM.id, "20240102:0930-20240102:1600"),
+            messages.position(to, IBM.id, Holding(quantity=-5, cost=Decimal(-45))),
+            messages.contract_details(to, IBM.id, {"reqId": 3, "exchange": "SMART", "tradingHours": HOURS}),
             messages.portfolio(to, IBM.id, line),
         )
     )
@@ -135,7 +138,9 @@ def test_positions_contracts_and_portfolio(version: int, caplog: pytest.LogCaptu
     ],
 )
 def test_error_layouts(version: int, fields: list[str]) -> None:
-    data = messages.report(Speaker(version, CONTRACTS, "DU1"), Report("error", Notice(4, 7, 201, "no")), FIRST_OPEN)
+    data = order_messages.report(
+        Speaker(version, CONTRACTS, "DU1"), Report("error", Notice(4, 7, 201, "no")), FIRST_OPEN
+    )
     assert split(data[4:].decode()) == fields
 
 

@@ -33,14 +33,9 @@ def test_orders_of_ib_async(version: int) -> None:
 @pytest.mark.parametrize(
     ("attribute", "value", "name"),
     [
-        ("transmit", False, "transmit=false"),
-        ("parentId", 3, "parentId"),
-        ("ocaGroup", "g", "ocaGroup"),
-        ("whatIf", True, "whatIf"),
         ("algoStrategy", "Vwap", "algoStrategy"),
         ("hedgeType", "D", "hedgeType"),
         ("cashQty", 100.0, "cashQty"),
-        ("goodTillDate", "20240105", "goodTillDate"),
         ("conditions", [ib_async.TimeCondition(time="20240105 10:00:00")], "conditions"),
         ("scaleInitLevelSize", 5, "scaleInit"),
         ("scalePriceIncrement", 0.5, "scaleIncrement"),
@@ -74,8 +69,8 @@ def test_an_order_of_the_official_client_at_200() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_everything_else_of_ib_async(version: int) -> None:
-    bars: tuple[object, ...] = (5, AAPL, "20240102 16:00:00", "2 D", "1 day", "TRADES", True, 2, True, [])
-    history = asked(version, "reqHistoricalData", *bars)
+    daily: tuple[object, ...] = (5, AAPL, "20240102 16:00:00", "2 D", "1 day", "TRADES", True, 2, True, [])
+    history = asked(version, "reqHistoricalData", *daily)
     assert (history.what, history.req_id, history.contract) == ("history", 5, QUERY)
     assert [history.values[n] for n in ("end", "barSize", "duration", "what", "format")] == [
         "20240102 16:00:00", "1 day", "2 D", "TRADES", "2",
@@ -83,6 +78,15 @@ def test_everything_else_of_ib_async(version: int) -> None:
     assert history.flag("keep")
     details = asked(version, "reqContractDetails", 6, AAPL)
     assert (details.what, details.req_id, details.contract) == ("contract details", 6, QUERY)
+    assert ("issuerId" in details.values) is (version >= 176)
+    ticks = asked(version, "reqTickByTickData", 6, AAPL, "MidPoint", 0, True)
+    assert (ticks.contract, ticks.values["kind"]) == (QUERY, "MidPoint")
+    bars = asked(version, "reqRealTimeBars", 6, AAPL, 5, "ASK", True, [])
+    assert (bars.contract, bars.values["what"]) == (QUERY, "ASK")
+    head = asked(version, "reqHeadTimeStamp", 6, AAPL, "TRADES", True, 2)
+    assert (head.contract, head.values["what"], head.values["format"]) == (QUERY, "TRADES", "2")
+    single = asked(version, "reqPnLSingle", 6, "DU1", "", 77)
+    assert (single.values["account"], single.required("conId")) == ("DU1", 77)
     quotes = asked(version, "reqMktData", 7, AAPL, "236,233", True, False, [])
     assert (quotes.what, quotes.req_id, quotes.contract, quotes.flag("snapshot")) == ("quotes", 7, QUERY, True)
     mine = asked(version, "reqExecutions", 8, ib_async.ExecutionFilter(clientId=2, symbol="AAPL", side="BUY"))
@@ -110,6 +114,24 @@ def test_everything_else_of_ib_async(version: int) -> None:
         ("cancelMktData", (5,), "end quotes", 5),
         ("reqAccountUpdatesMulti", (7, "DU1", "", False), "account values", 7),
         ("cancelAccountUpdatesMulti", (8,), "end account values", 8),
+        ("reqAccountSummary", (9, "All", "NetLiquidation"), "account summary", 9),
+        ("cancelAccountSummary", (9,), "end account summary", 9),
+        ("reqPositionsMulti", (10, "DU1", ""), "model positions", 10),
+        ("cancelPositionsMulti", (10,), "end model positions", 10),
+        ("reqPnL", (11, "DU1", ""), "profit", 11),
+        ("cancelPnL", (11,), "end profit", 11),
+        ("reqPnLSingle", (12, "DU1", "", 77), "single profit", 12),
+        ("cancelPnLSingle", (12,), "end single profit", 12),
+        ("reqMatchingSymbols", (13, "IB"), "symbols", 13),
+        ("reqMarketRule", (26,), "market rule", -1),
+        ("reqFamilyCodes", (), "family codes", -1),
+        ("reqUserInfo", (14,), "user info", 14),
+        ("reqTickByTickData", (15, AAPL, "Last", 0, True), "ticks", 15),
+        ("cancelTickByTickData", (15,), "end ticks", 15),
+        ("reqRealTimeBars", (16, AAPL, 5, "BID", True, []), "real-time bars", 16),
+        ("cancelRealTimeBars", (16,), "end real-time bars", 16),
+        ("reqHeadTimeStamp", (17, AAPL, "BID", True, 2), "head timestamp", 17),
+        ("cancelHeadTimeStamp", (17,), "end head timestamp", 17),
     ],
 )
 def test_simple_requests(method: str, args: tuple[object, ...], what: str, req_id: int) -> None:
@@ -119,7 +141,7 @@ def test_simple_requests(method: str, args: tuple[object, ...], what: str, req_i
 
 def test_messages_that_lost_their_version_field() -> None:
     assert decode(["4", "3", "", "", ""], 192).req_id == 3
-    assert decode(["58", "", ""], 192) == Request("cancel all", {})
+    assert decode(["58", "", ""], 192) == Request("cancel all", {}, rest=("", ""))
     assert decode(["7", "3", "8", "0", "", "", "", "", "", "", "3", "0"], 200).req_id == 8
 
 

@@ -1,0 +1,145 @@
+"""The two clocks of the gateway, what is to be done later on them, and the calendar of its resets."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, time, timedelta
+from heapq import heappop, heappush
+from itertools import count
+
+from robotrader.model import NANOS_PER_SECOND
+from robotrader.simulation.gateway.market import Market
+from robotrader.simulation.gateway.wire import ZONE, local, nanos
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+TIME_OF_DAY = r"([01]\d|2[0-3]):[0-5]\d"
+TIME_OF_WEEK = f"({'|'.join(_DAYS)}) {TIME_OF_DAY}"
+
+Action = Callable[[], None]
+
+
+class LockStep:
+    """Clients' time requests are the clock: each lets one session pass, at most `speed` a second."""
+
+    def __init__(self, market: Market, speed: float | None, advance: Callable[[int], None]) -> None:
+        self._market, self._speed, self._advance = market, speed, advance
+        self._pulls: deque[tuple[object, Action]] = deque()
+        self._later: list[tuple[int, int, Action]] = []
+        self._order = count()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._started = market.now
+
+    def start(self) -> None:
+        self._started = self._market.now
+
+    def close(self) -> None:
+        self._pulls.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    @property
+    def elapsed_s(self) -> float:
+        return (self._market.now - self._started) / NANOS_PER_SECOND
+
+    def catch_up(self) -> None:
+        pass
+
+    def after(self, seconds: float, action: Action) -> None:
+        heappush(self._later, (self._market.now + int(seconds * NANOS_PER_SECOND), next(self._order), action))
+
+    def away(self, seconds: float, action: Action) -> None:
+        asyncio.get_running_loop().call_later(seconds, action)
+
+    def pull(self, who: object, answer: Action) -> None:
+        """Let a session pass for someone, then answer."""
+        self._pulls.append((who, answer))
+        if self._timer is None:
+            self._step()
+
+    def forget(self, who: object) -> None:
+        """Let no more sessions pass for someone who has left."""
+        self._pulls = deque(pull for pull in self._pulls if pull[0] is not who)
+
+    def _step(self) -> None:
+        """Let one session pass for each who waits, no faster than `speed`."""
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        while self._pulls:
+            if (wait := self._due - loop.time()) > 0:
+                self._timer = loop.call_later(wait, self._step)
+                return
+            _, answer = self._pulls.popleft()
+            if (close := self._market.next_close) is not None:
+                self._advance(close)
+                self._due = loop.time() + 1 / self._speed if self._speed else 0.0
+                while self._later and self._later[0][0] <= self._market.now:
+                    heappop(self._later)[2]()
+            answer()
+
+
+class Running:
+    """A clock at `speed` times real time; the market is always open, or with `nights` as long as it is in truth."""
+
+    def __init__(
+        self, market: Market, advance: Callable[[int], None], *, speed: float, nights: bool, tick_s: float
+    ) -> None:
+        self._market, self._advance = market, advance
+        self._speed, self._nights, self._tick_s = speed, nights, tick_s
+        self._first = market.now
+        self._started = self._clocked = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._later: list[tuple[float, int, Action]] = []
+        self._order = count()
+        self._closed = False
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._started = self._clocked = loop.time()
+        self._timer = loop.call_later(self._tick_s, self._tick)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    @property
+    def elapsed_s(self) -> float:
+        return (asyncio.get_running_loop().time() - self._started) * self._speed
+
+    def catch_up(self) -> None:
+        """Move the market to where the clock has come."""
+        now, before = asyncio.get_running_loop().time(), self._clocked
+        self._clocked = now
+        if self._nights:
+            until = self._first + int((now - self._started) * self._speed * NANOS_PER_SECOND)
+        else:
+            until = self._market.after(int((now - before) * self._speed * NANOS_PER_SECOND))
+        if until > self._market.now:
+            self._advance(until)
+
+    def after(self, seconds: float, action: Action) -> None:
+        loop = asyncio.get_running_loop()
+        heappush(self._later, (loop.time() + seconds / self._speed, next(self._order), action))
+        loop.call_later(seconds / self._speed, self._do_next)
+
+    away = after
+
+    def _do_next(self) -> None:
+        """Do what is due first; of one moment, what was asked for first."""
+        *_, action = heappop(self._later)
+        if not self._closed:
+            self.catch_up()
+            action()
+
+    def _tick(self) -> None:
+        self.catch_up()
+        self._timer = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
+
+
+def upcoming(when: str, after: int) -> int:
+    """Return the first time of day (`HH:MM`) or of the week (`sun HH:MM`) in New York after a time; both ns UTC."""
+    day, at, today = when[:-6], time.fromisoformat(when[-5:]), local(after).date()
+    dates = (today + timedelta(days) for days in range(9))
+    moments = (nanos(datetime.combine(date, at, ZONE)) for date in dates if day in {"", _DAYS[date.weekday()]})
+    return next(moment for moment in moments if moment > after)
