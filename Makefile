@@ -10,13 +10,16 @@ PY := $(BIN)/python
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 ARGS ?=
+SEEDS ?= 500
 PYTEST := $(PY) -m pytest
+CLIENTS := ibapi-9.81 ib_async-2.1 ibapi-10.46
+CLIENTS_VENV := .venv-clients
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SILENT:
-.PHONY: help install demo test check fmt bench kills docs browser wheel-test assets lock clean
+.PHONY: help install demo test check fmt bench clients clients-env scenarios mutants reliability load latency kills drills chaos crashes docs browser wheel-test assets lock clean
 
 help: ## list these commands
 	sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-12s%s\n", $$1, $$2 }'
@@ -26,7 +29,7 @@ install: $(VENV)/.dev assets ## set up everything for development in .venv
 demo: $(VENV)/.base assets ## run the demo: simulated broker, trader, dashboard (ARGS="--headless --json")
 	exec $(BIN)/robotrader demo $(ARGS)
 
-test: install check ## check, then run every test except the browser's (ARGS="-k ledger")
+test: install clients-env check ## check, then run every test except the browser's (ARGS="-k ledger")
 	$(PYTEST) -n 2 --ignore=tests/browser $(ARGS)
 
 check: $(VENV)/.dev ## lint, formatting, types, import contracts, sizes
@@ -43,8 +46,37 @@ fmt: $(VENV)/.dev ## format the code and repair what lint can repair
 bench: install ## benchmarks: ratios, never absolute times
 	$(PY) -m tests.benchmarks.run $(ARGS)
 
-kills: install ## kill -9 the demo's trader at 20 random moments (ARGS="--runs 5 --days 600")
+clients: install clients-env ## judge the gateway simulator by three foreign clients at three server versions
+	$(PY) -m tests.clients.run $(ARGS)
+
+clients-env: $(CLIENTS:%=$(CLIENTS_VENV)/%/.done) ## set up the foreign clients, each in an environment of its own
+
+scenarios: install ## play every incident of scenarios/ on virtual time, and under its planted bug (ARGS="S14 S27")
+	$(PY) -m tests.scenarios $(ARGS)
+
+mutants: install ## plant each bug that the order path must not survive, and show what kills it (ARGS="float")
+	$(PY) -m tests.mutants $(ARGS)
+
+reliability: install ## play every fault in every state of the link and write docs/reliability.md (ARGS="--check 10")
+	$(PY) -m tests.scenarios.table $(ARGS)
+
+load: install ## load the gateway simulator with quotes and orders (ARGS="--minutes 5")
+	$(PY) -m tests.benchmarks.gateway_load $(ARGS)
+
+latency: install ## time from a bar to its order on the wire, against a bare ib_async script (ARGS=--write)
+	$(PY) -m tests.benchmarks.latency $(ARGS)
+
+kills: install ## kill -9 the demo's trader at random moments, 20 times (ARGS="--runs 20 --kills 5 --days 1200")
 	$(PY) -m tests.chaos.kills $(ARGS)
+
+drills: install ## two traders at once, a frozen one, a locked journal, a full disk: on real processes (wants root)
+	$(PYTEST) -rs tests/integration/system/test_two_traders.py tests/integration/system/test_journal_fails.py $(ARGS)
+
+chaos: install ## play SEEDS drawn runs with faults and crashes on virtual time, and judge each (ARGS="--first 501")
+	$(PY) -m tests.chaos.simulate --seeds $(SEEDS) $(ARGS)
+
+crashes: install ## let the trader die at every commit and socket write of the canonical flows (ARGS="--sample 50")
+	$(PY) -m tests.chaos.crashes $(ARGS)
 
 docs: $(VENV)/.dev ## check the documentation: commands, links, glossary
 	$(PYTEST) -q tests/architecture/test_docs.py
@@ -63,18 +95,24 @@ lock: $(VENV)/.dev ## renew the hash-pinned locks after a change (ARGS=--upgrade
 	$(COMPILE) $(ARGS) -o requirements/base.txt pyproject.toml 1>&2
 	$(COMPILE) $(ARGS) -o requirements/build.txt requirements/build.in 1>&2
 	$(COMPILE) $(ARGS) -o requirements/node.txt requirements/node.in 1>&2
+	for set in build $(CLIENTS); do \
+	  $(COMPILE) $(ARGS) -o requirements/clients-$$set.txt requirements/clients-$$set.in 1>&2 || exit 1; done
 
 clean: ## remove everything that was built or cached, .venv included
-	rm -rf $(VENV) dist build src/robotrader/web/static/vendor
+	rm -rf $(VENV) $(CLIENTS_VENV) dist build src/robotrader/web/static/vendor
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests scripts -name __pycache__ -prune -exec rm -rf {} +
 
 # ------------------------------------------------------------------------------------------------------------- set-up
 # uv installs in seconds what takes pip a minute; where uv cannot run, pip does the same from the same hashes.
-define sync
+define locked
 echo "robotrader: installing $(1)" >&2
-$(BIN)/uv pip install --quiet --python $(PY) --require-hashes -r $(1) 1>&2 \
-  || $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) 1>&2
+$(BIN)/uv pip install --quiet --python $(2) --require-hashes $(3) -r $(1) 1>&2 \
+  || $(2) -m pip install --quiet --disable-pip-version-check --require-hashes $(3) -r $(1) 1>&2
+endef
+
+define sync
+$(call locked,$(1),$(PY))
 $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e . 1>&2
 endef
 
@@ -92,3 +130,10 @@ $(VENV)/.base: $(VENV)/.build requirements/base.txt pyproject.toml
 $(VENV)/.dev: $(VENV)/.build requirements/dev.txt pyproject.toml
 	$(call sync,requirements/dev.txt)
 	touch $(VENV)/.base $@ # the development set contains the default one
+
+$(CLIENTS_VENV)/%/.done: requirements/clients-%.txt requirements/clients-build.txt $(VENV)/.build
+	rm -rf $(@D)
+	$(PY) -m venv $(@D) 1>&2
+	$(call locked,requirements/clients-build.txt,$(@D)/bin/python)
+	$(call locked,$<,$(@D)/bin/python,--no-build-isolation)
+	touch $@
