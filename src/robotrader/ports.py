@@ -12,13 +12,16 @@ from msgspec import Struct
 
 from robotrader.model import (
     Account,
+    AccountReported,
     Action,
     AnyCommand,
     AnyEvent,
     Bar,
     BarsClosed,
+    BreakOpened,
     Fill,
     InstrumentId,
+    LinkChanged,
     Order,
     OrderId,
     OrderState,
@@ -54,14 +57,7 @@ class TimeAdvanced(Struct, frozen=True, kw_only=True):
     ended: bool = False
 
 
-class LinkChanged(Struct, frozen=True, kw_only=True):
-    """The connection to the broker came up or went down."""
-
-    connected: bool
-    reason: str
-
-
-Arrival = BrokerMessage | TimeAdvanced | LinkChanged | BarsClosed | RequestReceived
+Arrival = BrokerMessage | TimeAdvanced | LinkChanged | AccountReported | BarsClosed | RequestReceived
 """What adapters may put into the runner's inbox; anything else is a bug."""
 
 
@@ -69,6 +65,19 @@ class Inbox(Protocol):
     """The runner's single entrance. `put` never blocks and never drops; callable from the loop only."""
 
     def put(self, arrival: Arrival) -> None: ...
+
+
+class Link(Protocol):
+    """The supervised connection to the broker; its changes reach the inbox as `LinkChanged`."""
+
+    def synced(self, sync: int) -> LinkChanged:
+        """Note that comparison `sync` is done, and return the state from now on; the inbox is not told of it."""
+
+    def sync_failed(self, sync: int, reason: str) -> None:
+        """Note that comparison `sync` did not come to an end: it is asked for again, on a new session if need be."""
+
+    def take_unsent(self) -> tuple[int, ...]:
+        """Return, once, the broker order ids whose placing never reached the socket; known before the loss is told."""
 
 
 class Clock(Protocol):
@@ -81,6 +90,9 @@ class Clock(Protocol):
 
     def pull(self) -> None:
         """Ask for the next time when the runner is idle (lock-step); a system clock ignores it."""
+
+    def reconnected(self) -> None:
+        """Forget a question whose answer was lost with the connection; a system clock ignores it."""
 
 
 class MarketData(Protocol):
@@ -102,6 +114,9 @@ class MarketData(Protocol):
 class BrokerSnapshot(Struct, frozen=True, kw_only=True):
     """One complete look at the broker: each part was ended by its End marker.
 
+    `executions_ended`: real gateways are known to send no End when there are no executions at all; then what the other
+    parts say must leave no room for any.
+
     `messages` are the raw open orders, completed orders, executions and commissions, in that order.
     `positions` are signed units; `order_refs` every `orderRef` seen in open or completed orders or executions.
     """
@@ -112,6 +127,7 @@ class BrokerSnapshot(Struct, frozen=True, kw_only=True):
     cash: Decimal | None
     net_liquidation: Decimal | None
     next_order_id: int
+    executions_ended: bool = True
 
 
 class Broker(Protocol):
@@ -351,13 +367,18 @@ class StateReader(Protocol):
     """How things stand, read from another process. A journal that does not exist yet reads as empty.
 
     `head` is the last seq, 0 for none, and cheap enough to poll; `run` the latest run; `trading_state` the
-    latest of every scope, of which the worst that applies counts; `positions` has all, flat ones too: per
+    latest of every scope, of which the worst that applies counts; `link` the last change of the link to the broker in
+    the latest run; `breaks` the open tickets, oldest first; `compared` the seq of the last whole comparison with the
+    broker, 0 for none; `positions` has all, flat ones too: per
     strategy, then the account's; `books` each strategy's last mark; `last_bar_times` each last bar's end.
     """
 
     def head(self) -> int: ...
     def run(self) -> RunRow | None: ...
     def trading_state(self) -> Sequence[TradingStateRow]: ...
+    def link(self) -> LinkChanged | None: ...
+    def breaks(self) -> Sequence[BreakOpened]: ...
+    def compared(self) -> int: ...
     def positions(self) -> Sequence[PositionRow]: ...
     def books(self) -> Sequence[MarkRow]: ...
     def account(self) -> AccountRow: ...

@@ -15,6 +15,8 @@ from robotrader.model import (
     AnyEvent,
     CommissionReported,
     DataError,
+    ExternalFill,
+    ExternalOrder,
     Instrument,
     Order,
     OrderAccepted,
@@ -185,14 +187,15 @@ async def rejects_as_an_event(world: World) -> None:
     assert events[0].reason
 
 
-async def is_silent_on_orders_of_others(world: World) -> None:
-    """Messages about orders that were neither submitted nor bound give no events."""
+async def takes_orders_of_others_for_external(world: World) -> None:
+    """Messages about orders that were neither submitted nor bound are of external orders, fills and their costs."""
     world.broker.submit(order(world, "RT-1"), 1)
     await world.advance()
     await world.broker.snapshot()
     messages = world.taken()
     assert messages
-    assert Story(world).read(world.fresh(), messages) == []
+    found = {type(e) for e in Story(world).read(world.fresh(), messages)}
+    assert found == {ExternalOrder, ExternalFill, CommissionReported}
 
 
 async def stamps_what_it_reads_with_the_time_of_receipt(world: World) -> None:
@@ -218,7 +221,7 @@ CHECKS: tuple[Check, ...] = (
     cancels_once,
     a_cancel_that_is_too_late_ends_nothing,
     rejects_as_an_event,
-    is_silent_on_orders_of_others,
+    takes_orders_of_others_for_external,
     stamps_what_it_reads_with_the_time_of_receipt,
     refuses_what_it_cannot_read,
 )

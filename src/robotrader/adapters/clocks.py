@@ -64,3 +64,6 @@ class SystemClock:
 
     def pull(self) -> None:
         """Do nothing: the system's time moves by itself."""
+
+    def reconnected(self) -> None:
+        """Do nothing: no question was open."""

@@ -5,7 +5,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from robotrader.model.market import InstrumentId
-from robotrader.model.orders import Order, OrderId, StrategyId
+from robotrader.model.orders import Fill, Order, OrderId, StrategyId
 from robotrader.model.risk import Approved, Denied, TradingState
 from robotrader.model.strategy import Signal, Target
 
@@ -72,6 +72,15 @@ class SetTradingState(Command, frozen=True, kw_only=True):
     instrument: InstrumentId | None = None
 
 
+class BookAdjusted(Command, frozen=True, kw_only=True):
+    """An operator closed a ticket: `fills` brought the books to what the broker holds."""
+
+    break_id: str
+    fills: tuple[Fill, ...]
+    reason: str
+    actor: str
+
+
 class BookMark(Struct, frozen=True, kw_only=True):
     """One strategy's book at a mark; money in account currency, `equity` = cash + value."""
 
@@ -96,4 +105,4 @@ class PortfolioMarked(Command, frozen=True, kw_only=True):
     books: tuple[BookMark, ...] = ()
 
 
-AnyCommand = Submit | Deny | Hold | Cancel | SetTradingState | PortfolioMarked
+AnyCommand = Submit | Deny | Hold | Cancel | SetTradingState | BookAdjusted | PortfolioMarked

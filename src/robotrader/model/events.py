@@ -12,9 +12,9 @@ from enum import StrEnum
 from msgspec import Struct
 
 from robotrader.model.market import Bar, Instrument, InstrumentId
-from robotrader.model.orders import Commission, Fill, OrderId, StrategyId
+from robotrader.model.orders import Commission, Fill, OrderId, Side, StrategyId
 from robotrader.model.portfolio import Account
-from robotrader.model.risk import RiskLimit
+from robotrader.model.risk import RiskLimit, TradingState
 from robotrader.model.strategy import StrategyConfig
 
 
@@ -24,6 +24,25 @@ class Action(StrEnum):
     HALT = "halt"
     REDUCE = "reduce"
     RESUME = "resume"
+    RECONCILE = "reconcile"
+    RESOLVE = "resolve"
+
+
+class LinkState(StrEnum):
+    """State of the connection to the broker.
+
+    DISCONNECTED: no way to IBKR, and none is tried now. CONNECTING: trying. SYNCING: a session is open, and what
+    happened meanwhile is being compared. READY: all is well. DEGRADED: connected, but something is unfit (a data farm,
+    a clock). RESET_WINDOW: the broker's known reset is near or under way. LOGIN_NEEDED: a person must log in.
+    """
+
+    DISCONNECTED = "DISCONNECTED"
+    CONNECTING = "CONNECTING"
+    SYNCING = "SYNCING"
+    READY = "READY"
+    DEGRADED = "DEGRADED"
+    RESET_WINDOW = "RESET_WINDOW"
+    LOGIN_NEEDED = "LOGIN_NEEDED"
 
 
 class Event(Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
@@ -86,6 +105,26 @@ class BarsClosed(Event, frozen=True, kw_only=True):
         return f"{self.bars[0].spec if self.bars else ''}@{self.ts_event}"
 
 
+class LinkChanged(Event, frozen=True, kw_only=True):
+    """The connection to the broker changed its state.
+
+    `open`: orders and cancels can be sent. `sync` counts the comparisons that were asked for: each SYNCING asks for
+    a new one.
+    """
+
+    state: LinkState
+    open: bool
+    reason: str
+    sync: int = 0
+
+    @property
+    def trading(self) -> TradingState:
+        """Return what the link lets through: all when READY, reductions while it is open, else nothing."""
+        if self.state is LinkState.READY:
+            return TradingState.ACTIVE
+        return TradingState.REDUCING if self.open else TradingState.HALTED
+
+
 class OrderEvent(Event, frozen=True, kw_only=True):
     """Something that happened to one of our orders."""
 
@@ -113,6 +152,10 @@ class OrderAccepted(OrderEvent, frozen=True, kw_only=True):
     def source_id(self) -> str | None:
         """Return order and permId: repeated acknowledgements are normal."""
         return f"{self.order_id}/{self.perm_id}"
+
+
+class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
+    """A comparison with the broker shows that it still works an order that was in doubt."""
 
 
 class OrderSuspended(OrderEvent, frozen=True, kw_only=True):
@@ -164,10 +207,14 @@ class OrderUnresolved(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderVoided(OrderEvent, frozen=True, kw_only=True):
-    """The order never reached the broker: `proven`, or given up after two complete snapshots."""
+    """The order never reached the broker: `proven`, or given up after two complete snapshots.
+
+    `until`: one that is given up may yet appear, and is counted as if it could fill until then (ns UTC).
+    """
 
     proven: bool
     reason: str
+    until: int | None = None
 
     @property
     def source_id(self) -> str | None:
@@ -184,6 +231,32 @@ class OrderFilled(Event, frozen=True, kw_only=True):
     def source_id(self) -> str | None:
         """Return execution stem and revision."""
         return f"{self.fill.exec_id}.{self.fill.revision:02d}"
+
+
+class ExternalFill(Event, frozen=True, kw_only=True):
+    """An execution in this account that no order of ours asked for: by a person, another program, or the broker."""
+
+    fill: Fill
+    liquidation: bool = False
+
+    @property
+    def source_id(self) -> str | None:
+        """Return execution stem and revision."""
+        return f"{self.fill.exec_id}.{self.fill.revision:02d}"
+
+
+class ExternalOrder(Event, frozen=True, kw_only=True):
+    """An order in this account that is not ours: `remaining` units can still fill, 0 at its end."""
+
+    perm_id: int
+    instrument: InstrumentId
+    side: Side
+    remaining: int
+
+    @property
+    def source_id(self) -> str | None:
+        """Return order and what is left of it."""
+        return f"{self.perm_id}/{self.remaining}"
 
 
 class CommissionReported(Event, frozen=True, kw_only=True):
@@ -213,7 +286,7 @@ class AccountReported(Event, frozen=True, kw_only=True):
 
 
 class RequestReceived(Event, frozen=True, kw_only=True):
-    """An operator's request, copied from the requests table or the flag file."""
+    """An operator's request, copied from the requests table or the flag file; RESOLVE names its ticket's instrument."""
 
     request_id: str
     action: Action
@@ -228,6 +301,24 @@ class RequestReceived(Event, frozen=True, kw_only=True):
         return self.request_id
 
 
+class BreakOpened(Event, frozen=True, kw_only=True):
+    """Broker and books hold different quantities (signed units): nothing new is sent until somebody resolves it.
+
+    `booked`: the difference stands in the external book already.
+    """
+
+    break_id: str
+    instrument: InstrumentId
+    broker: int
+    ledger: int
+    booked: bool = False
+
+    @property
+    def source_id(self) -> str | None:
+        """Return the ticket's id."""
+        return self.break_id
+
+
 class TradingHalted(Event, frozen=True, kw_only=True):
     """The machine itself stopped trading: an invariant broke or state cannot be trusted."""
 
@@ -239,8 +330,10 @@ AnyEvent = (
     | Recovered
     | RunEnded
     | BarsClosed
+    | LinkChanged
     | OrderSending
     | OrderAccepted
+    | OrderConfirmed
     | OrderSuspended
     | OrderPendingCancel
     | OrderCanceled
@@ -249,9 +342,12 @@ AnyEvent = (
     | OrderUnresolved
     | OrderVoided
     | OrderFilled
+    | ExternalFill
+    | ExternalOrder
     | CommissionReported
     | PositionReported
     | AccountReported
     | RequestReceived
+    | BreakOpened
     | TradingHalted
 )

@@ -13,7 +13,13 @@ from robotrader.model.market import Currency, InstrumentId
 OrderId = NewType("OrderId", str)
 """`RT-` and 21 base32 characters: intent id, idempotency key and IB's `orderRef`."""
 
+OUR_PREFIX = "RT-"
+"""How every order id of ours begins."""
+
 StrategyId = NewType("StrategyId", str)
+
+EXTERNAL = StrategyId("external")
+"""Owner of what the account holds and no strategy of ours bought."""
 
 
 class Side(StrEnum):
@@ -34,13 +40,21 @@ class OrderType(StrEnum):
     MARKET = "MKT"
     LIMIT = "LMT"
     STOP = "STP"
+    STOP_LIMIT = "STP LMT"
+    TRAIL = "TRAIL"
+    MARKET_ON_CLOSE = "MOC"
+    LIMIT_ON_CLOSE = "LOC"
 
 
 class TimeInForce(StrEnum):
-    """How long an order stays in force."""
+    """How long an order stays in force, by IB's codes; `OPG` is for the opening auction only."""
 
     DAY = "DAY"
     GTC = "GTC"
+    GTD = "GTD"
+    IOC = "IOC"
+    FOK = "FOK"
+    OPG = "OPG"
 
 
 class Purpose(StrEnum):
@@ -145,4 +159,4 @@ def derive_order_id(  # the six parts of an intent's identity, spelled out
     """
     text = "|".join((strategy, version, str(ts_event), instrument, purpose, str(n)))
     digest = hashlib.sha256(text.encode()).digest()[:15]  # 120 bits: 24 letters, of which 21 are used
-    return OrderId("RT-" + base64.b32encode(digest).decode()[:21])
+    return OrderId(OUR_PREFIX + base64.b32encode(digest).decode()[:21])

@@ -22,6 +22,11 @@ class SessionTable(Struct, frozen=True, kw_only=True):
         i = bisect_right(self.closes, ts) - 1
         return i if i >= 0 else None
 
+    def next_close(self, ts: int) -> int | None:
+        """Return the first close after `ts`, None after the last: when a DAY order of that time ends."""
+        i = bisect_right(self.closes, ts)
+        return self.closes[i] if i < len(self.closes) else None
+
     def is_open(self, ts: int) -> bool:
         """Tell whether open <= `ts` < close of some session."""
         i = bisect_right(self.opens, ts) - 1

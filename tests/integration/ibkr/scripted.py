@@ -10,13 +10,15 @@ from contextlib import asynccontextmanager
 Handler = Callable[[list[str]], Sequence[str]]
 
 ACCOUNT = "DU1234567"
+GREETING = "20260413 09:00:00 US/Eastern"
 WELCOME = (f"15|1|{ACCOUNT}", "9|1|1")
 
 
 class ScriptedGateway(asyncio.Protocol):
     """One connection; `received` are the messages after the handshake."""
 
-    def __init__(self, handlers: dict[str, Handler]) -> None:
+    def __init__(self, handlers: dict[str, Handler], greeting: Callable[[], str]) -> None:
+        self._greeting = greeting
         self.received: list[list[str]] = []
         self._handlers = handlers
         self._buffer = b""
@@ -36,7 +38,7 @@ class ScriptedGateway(asyncio.Protocol):
             body, self._buffer = self._buffer[4 : 4 + size], self._buffer[4 + size :]
             if not self._greeted:
                 self._greeted = True
-                self.say("178|20260413 09:00:00 US/Eastern")
+                self.say(f"178|{self._greeting()}")
                 continue
             fields = body.decode().split("\0")[:-1]
             self.received.append(fields)
@@ -72,22 +74,41 @@ def _silence(_fields: list[str]) -> Sequence[str]:
     return ()
 
 
+class ScriptedServer:
+    """Listens on loopback; `peers` are its connections so far, handlers are named `on<id>` and may be replaced."""
+
+    def __init__(self, handlers: dict[str, Handler], greeting: Callable[[], str] = lambda: GREETING) -> None:
+        self.handlers: dict[str, Handler] = {"71": lambda _fields: WELCOME}
+        self.handlers |= {name.removeprefix("on"): handler for name, handler in handlers.items()}
+        self.peers: list[ScriptedGateway] = []
+        self.port = 0
+        self.greeting = greeting
+        self._server: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        """Listen, again on the same port."""
+        self._server = await asyncio.get_running_loop().create_server(self._connected, "127.0.0.1", self.port)
+        self.port = int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Close the port and every connection."""
+        if self._server is not None:
+            self._server.close()
+            for peer in self.peers:
+                peer.hang_up()
+            await self._server.wait_closed()
+
+    def _connected(self) -> ScriptedGateway:
+        self.peers.append(ScriptedGateway(self.handlers, self.greeting))
+        return self.peers[-1]
+
+
 @asynccontextmanager
 async def scripted(**handlers: Handler) -> AsyncIterator[tuple[int, list[ScriptedGateway]]]:
-    """Serve on loopback: yield the port and the list of peers, one for each connection; keywords are `on<id>`."""
-    table: dict[str, Handler] = {"71": lambda _fields: WELCOME}
-    table |= {name.removeprefix("on"): handler for name, handler in handlers.items()}
-    peers: list[ScriptedGateway] = []
-
-    def connected() -> ScriptedGateway:
-        peers.append(ScriptedGateway(table))
-        return peers[-1]
-
-    server = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", 0)
+    """Serve for as long as the block runs: yield the port and the list of peers."""
+    server = ScriptedServer(handlers)
+    await server.open()
     try:
-        yield int(server.sockets[0].getsockname()[1]), peers
+        yield server.port, server.peers
     finally:
-        server.close()
-        for peer in peers:
-            peer.hang_up()
-        await server.wait_closed()
+        await server.close()

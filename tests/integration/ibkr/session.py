@@ -15,6 +15,7 @@ Scenario = Callable[[IbkrConnection, Arrivals, ScriptedGateway], Awaitable[None]
 @asynccontextmanager
 async def connection(inbox: Arrivals, **options: Any) -> AsyncIterator[IbkrConnection]:
     made = IbkrConnection(inbox, **{"account": ACCOUNT, "lock_step": True, **options})
+    made.listener = inbox
     try:
         yield made
     finally:

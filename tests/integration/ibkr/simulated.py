@@ -31,6 +31,7 @@ class Simulated:
         self.inbox = Arrivals()
         lock_step = gateway.config.lock_step
         self.link = IbkrConnection(self.inbox, **{"account": gateway.config.account, "lock_step": lock_step, **options})
+        self.link.listener = self.inbox
         self.instruments = PANEL.instruments
         self.instrument = self.instruments[0]
         self.broker = self.fresh()

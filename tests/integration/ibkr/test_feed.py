@@ -1,5 +1,6 @@
 """Bars requested at the close: complete cross-sections, in order, whatever the gateway answers."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime
@@ -10,11 +11,11 @@ import pytest
 
 from robotrader.adapters.ibkr.connection import IbkrConnection
 from robotrader.adapters.ibkr.feed import IbkrFeed
-from robotrader.model import BarsClosed, BrokerUnavailable, PacingLimit, SessionTable, Venue, stock
-from robotrader.ports import LinkChanged
+from robotrader.model import BarsClosed, BrokerUnavailable, ConnectionLost, PacingLimit, SessionTable, Venue, stock
 from tests.integration.ibkr.arrivals import Arrivals
 from tests.integration.ibkr.scripted import Handler, ScriptedGateway
 from tests.integration.ibkr.session import connected
+from tests.integration.ibkr.supervised import Desk, supervised
 
 NEW_YORK = ZoneInfo("America/New_York")
 DAYS = [date(2026, 4, d) for d in (6, 7, 8, 9, 10, 13)]
@@ -209,7 +210,7 @@ def test_a_silent_request_leaves_its_instrument_out_aloud_and_is_given_up(caplog
         assert await peer.until("25") == [["25", "1", asked["AAPL"]]]
         peer.say(*rows(asked["AAPL"], (DAYS[5], GOOD)), "4|2|-1|1300|end|")  # too late: nobody's
         peer.hang_up()
-        await inbox.until(LinkChanged)
+        await inbox.ended()
         assert len(inbox.of(BarsClosed)) == 1
 
     feeding(scenario, on20=answer, timeout_s=0.5)
@@ -221,7 +222,7 @@ def test_a_lost_link_delivers_nothing_and_is_asked_again_later() -> None:
         feed.on_time(at(DAYS[5], 16))
         await peer.until("20", 2)
         peer.hang_up()
-        await inbox.until(LinkChanged)
+        await inbox.ended()
         assert not feed.pending()
         assert inbox.of(BarsClosed) == []
         feed.on_time(at(DAYS[5], 17))  # no link, no request, no error
@@ -280,7 +281,45 @@ def test_incomplete_history_is_never_passed_off_as_history() -> None:
     feeding(pacing, on20=lambda f: [f"4|2|{f[1]}|162|Historical data request pacing violation|"])
 
 
-def test_no_more_than_forty_requests_are_under_way() -> None:
+def test_outside_lock_step_history_is_paced_and_a_refusal_for_pacing_waits() -> None:
+    many = tuple(stock(f"S{n}") for n in range(61))
+    asked: list[float] = []
+
+    async def scenario(desk: Desk) -> None:
+        def answer(fields: list[str]) -> Sequence[str]:
+            asked.append(desk.loop.time())
+            if len(asked) == 1:
+                return [f"4|2|{fields[1]}|162|Historical data request pacing violation|"]
+            return last_two()(fields)
+
+        desk.server.handlers["20"] = answer
+        feed = IbkrFeed(desk.connection, desk, many, SESSIONS)
+        [event] = await feed.warmup(at(DAYS[5], 16), 1)
+        assert [b.instrument for b in event.bars] == [i.id for i in many]
+        assert len(asked) == 62
+        assert 15 <= asked[-3] - asked[0] < 18
+        assert asked[-1] - asked[0] >= 600
+
+    supervised(scenario)
+
+
+def test_a_round_that_fails_asks_nothing_more() -> None:
+    many = tuple(stock(f"S{n}") for n in range(70))
+
+    async def scenario(desk: Desk) -> None:
+        feed = IbkrFeed(desk.connection, desk, many, SESSIONS)
+        warmup = asyncio.ensure_future(feed.warmup(at(DAYS[5], 16), 1))
+        await asyncio.sleep(5)
+        desk.peer.hang_up()
+        with pytest.raises(ConnectionLost):
+            await warmup
+        await asyncio.sleep(700)
+        assert desk.peer.requests("20") == []  # what waited at the gate went with its round
+
+    supervised(scenario)
+
+
+def test_no_more_than_fifty_requests_are_under_way() -> None:
     many = tuple(stock(f"S{n}") for n in range(75))
     waiting: list[str] = []
 
@@ -290,10 +329,10 @@ def test_no_more_than_forty_requests_are_under_way() -> None:
 
     async def scenario(feed: IbkrFeed, inbox: Arrivals, peer: ScriptedGateway) -> None:
         feed.on_time(at(DAYS[5], 16))
-        await peer.until("20", 40)
-        assert len(peer.requests("20")) == 40
+        await peer.until("20", 50)
+        assert len(peer.requests("20")) == 50
         for n in range(75):
-            await peer.until("20", min(40 + n, 75))
+            await peer.until("20", min(50 + n, 75))
             peer.say(*rows(waiting[n], (DAYS[5], GOOD)))
         [event] = await inbox.until(BarsClosed)
         assert [b.instrument for b in event.bars] == [i.id for i in many]

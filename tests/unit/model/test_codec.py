@@ -12,9 +12,15 @@ from robotrader.model import (
     Action,
     AnyCommand,
     AnyEvent,
+    BookAdjusted,
+    BreakOpened,
     Cancel,
     DataError,
+    ExternalFill,
+    ExternalOrder,
+    LinkState,
     OrderCanceled,
+    OrderConfirmed,
     OrderExpired,
     OrderId,
     OrderPendingCancel,
@@ -28,6 +34,7 @@ from robotrader.model import (
     RequestReceived,
     RunEnded,
     SetTradingState,
+    Side,
     TradingHalted,
     TradingState,
     decode_command,
@@ -42,19 +49,25 @@ OF = {**AT, "order_id": make.order().id}
 EVENTS: tuple[AnyEvent, ...] = (
     make.run_started(), Recovered(ts_event=1, ts_init=2, replayed=3, breaks=("a",)),
     RunEnded(**AT, run_id="r", reason="x"),
+    make.link(LinkState.READY),
     make.bars_closed(), OrderSending(**OF, epoch=1, broker_order_id=2), make.accepted(make.order().id),  # type: ignore[arg-type]
+    OrderConfirmed(**OF),  # type: ignore[arg-type]
     OrderSuspended(**OF, reason="x"), OrderPendingCancel(**OF), OrderCanceled(**OF), OrderExpired(**OF),  # type: ignore[arg-type]
     OrderRejected(**OF, code=201, reason="x"), OrderUnresolved(**OF, reason="x"),  # type: ignore[arg-type]
     OrderVoided(**OF, proven=False, reason="x"), make.filled(make.order()), make.commission(),  # type: ignore[arg-type]
     PositionReported(**AT, account="DU1", instrument=make.SPY.id, quantity=-5, average_cost=Decimal("1.5")),
     AccountReported(**AT, account=Account(id="DU1", cash=Decimal("1.10"))),
     RequestReceived(ts_event=1, ts_init=2, request_id="r", action=Action.REDUCE, reason="x", actor="me"),
+    ExternalFill(**AT, fill=make.filled(make.order()).fill, liquidation=True),
+    ExternalOrder(**AT, perm_id=3, instrument=make.SPY.id, side=Side.BUY, remaining=2),
+    BreakOpened(ts_event=1, ts_init=2, break_id="B1", instrument=make.SPY.id, broker=5, ledger=0),
     TradingHalted(**AT, reason="x"),
 )  # fmt: skip
 COMMANDS: tuple[AnyCommand, ...] = (
     make.submit(), make.deny(), make.hold(), make.marked(),
     Cancel(ts_event=1, order_id=make.order().id, reason="x"),
     SetTradingState(ts_event=1, state=TradingState.REDUCING, reason="x", actor="me", strategy=make.TREND),
+    BookAdjusted(ts_event=1, break_id="B1", fills=(make.filled(make.order()).fill,), reason="x", actor="me"),
 )  # fmt: skip
 
 
@@ -108,8 +121,8 @@ def test_what_happens_once_has_a_key_and_what_may_repeat_has_none() -> None:
     assert keys["OrderAccepted"] == f"{order.id}/7"
     assert keys["BarsClosed"] == f"1d@{make.T0}"
     assert {name for name, key in keys.items() if key is None} == {
-        "Recovered", "RunEnded", "OrderSuspended", "OrderPendingCancel", "OrderUnresolved", "PositionReported",
-        "AccountReported", "TradingHalted",
+        "Recovered", "RunEnded", "OrderConfirmed", "OrderSuspended", "OrderPendingCancel", "OrderUnresolved",
+        "PositionReported", "AccountReported", "LinkChanged", "TradingHalted",
     }  # fmt: skip
 
 

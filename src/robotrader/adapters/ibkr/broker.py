@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from robotrader.adapters.ibkr import translate
@@ -13,7 +13,6 @@ from robotrader.model import (
     AnyEvent,
     BrokerUnavailable,
     ConnectionLost,
-    DataError,
     Instrument,
     InstrumentId,
     Order,
@@ -65,28 +64,33 @@ class IbkrBroker:
         """Turn a raw message into events; times of receipt are the message's."""
         return self._interpreter.events(message, client_id=self._connection.client_id)
 
+    def watch_account(self) -> None:
+        """Have the account's own values reported whenever they change, in this session and every later one."""
+        self._connection.subscribe("account", *translate.watch_account(self._connection.account))
+
     async def snapshot(self) -> BrokerSnapshot:
         """Ask for everything, each part with its End marker, in the order that IBKR's documents recommend.
 
-        Every part is asked once more when its End does not come. A real gateway is known to send no End at all to a
-        question for executions when there are none today: then there is no snapshot, because a missing answer
-        proves nothing. BrokerUnavailable: a part did not complete in time, twice. DataError: a position is not in whole
-        units, or an account value is no number.
+        Every part is asked once more when its End does not come. BrokerUnavailable: a part did not complete in time,
+        twice. DataError: a position is not in whole units, or an account value is no number.
         """
         async with self._one_snapshot:
             commissions = self._connection.pending.open(Question.COMMISSIONS)
             try:
                 opened = await self._ask(Question.OPEN_ORDERS)
                 completed = await self._ask(Question.COMPLETED_ORDERS)
-                executions = await self._ask(Question.EXECUTIONS)
+                executions = await self._executions()
                 positions = await self._ask(Question.POSITIONS)
                 values = {(key, currency): value for _, key, value, currency in await self._ask(Question.ACCOUNT)}
                 next_ids = await self._ask(Question.NEXT_ID)
             finally:
                 self._connection.pending.end(Question.COMMISSIONS)
         return BrokerSnapshot(
-            messages=(*opened, *completed, *executions, *await commissions),
-            order_refs=frozenset(ref for m in (*opened, *completed, *executions) if (ref := m.fields.get("orderRef"))),
+            messages=(*opened, *completed, *(executions or ()), *await commissions),
+            executions_ended=executions is not None,
+            order_refs=frozenset(
+                ref for m in (*opened, *completed, *(executions or ())) if (ref := m.fields.get("orderRef"))
+            ),
             positions=self._positions(positions),
             cash=_first(values, "CashBalance", "TotalCashValue"),  # the second is rounded to cents
             net_liquidation=_first(values, "NetLiquidation"),
@@ -100,6 +104,15 @@ class IbkrBroker:
             raise
         except BrokerUnavailable:
             return await self._ask_once(question)
+
+    async def _executions(self) -> list[Any] | None:
+        """Return the executions; None when their End does not come, as from a gateway that has none today."""
+        try:
+            return await self._ask(Question.EXECUTIONS)
+        except ConnectionLost:
+            raise
+        except BrokerUnavailable:
+            return None
 
     async def _ask_once(self, question: Question) -> list[Any]:
         connection = self._connection
@@ -120,8 +133,5 @@ class IbkrBroker:
 
 
 def _first(values: dict[tuple[str, str], str], *names: str) -> Decimal | None:
-    found = next((values[name, "USD"] for name in names if (name, "USD") in values), None)
-    try:
-        return None if found is None else Decimal(found)
-    except InvalidOperation as error:
-        raise DataError(f"account value {names[0]}: expected a number, found {found!r}") from error
+    found = next(((name, values[name, "USD"]) for name in names if (name, "USD") in values), None)
+    return None if found is None else translate.amount(*found)

@@ -9,23 +9,41 @@ from typing import Any
 
 from ib_async.client import Client
 
-from robotrader.adapters.ibkr.pending import Key, PendingRequests
+from robotrader.adapters.ibkr.account import AccountValues
+from robotrader.adapters.ibkr.errors import ErrorClass
+from robotrader.adapters.ibkr.heartbeat import TimeRequests
+from robotrader.adapters.ibkr.login import Login, check_session
+from robotrader.adapters.ibkr.pending import FIRST_REQUEST_ID, Key, PendingRequests
 from robotrader.adapters.ibkr.sending import SendQueue
 from robotrader.adapters.ibkr.translate import Send
 from robotrader.adapters.ibkr.wrapper import LostMessages, Session, Wrapper
-from robotrader.model import NANOS_PER_SECOND, BrokerUnavailable, ConfigError, ConnectionLost, RoboTraderError
-from robotrader.ports import Inbox, LinkChanged, TimeAdvanced
+from robotrader.model import NANOS_PER_SECOND, BrokerUnavailable, ConnectionLost, RoboTraderError
+from robotrader.ports import Inbox, TimeAdvanced
 
 _log = logging.getLogger(__name__)
-
-FIRST_REQUEST_ID = 10_000_000
-"""Ids of our requests; order ids stay below, so that an error's id says what it is about."""
 
 _CLOSE_TIMEOUT_S = 5.0
 
 
+def _nothing() -> None:
+    pass
+
+
+class Listener:
+    """Whoever supervises the session; this one pays no attention."""
+
+    def down(self, reason: str) -> None:
+        """Hear that an established session ended, other than by `close`."""
+
+    def notice(self, kind: ErrorClass, text: str) -> None:
+        """Hear what the gateway says of itself, its data farms and its link to IBKR."""
+
+    def time(self, told: int, waited_s: float) -> None:
+        """Hear the broker's time (s since 1970, fractions cut off) and how long the answer took."""
+
+
 class IbkrConnection:
-    """Open, keep and end the session; what arrives goes to `inbox` in the order of the socket.
+    """Open, keep and end one session; what arrives goes to `inbox` in the order of the socket.
 
     Parameters
     ----------
@@ -34,8 +52,7 @@ class IbkrConnection:
     lock_step : bool
         The gateway's clock stands still between our time requests: nothing is shaped, no heartbeat is sent.
     answer_timeout_s : float or None
-        A time request without an answer for so long means a dead link; None is 10 s, but 2 minutes in lock-step, where
-        the simulator may be told to go slowly.
+        A time request without an answer for so long means a dead link; None is 10 s, but 2 minutes in lock-step.
     heartbeat_s : float
         Time between time requests of our own; in lock-step the runner's requests are the heartbeat.
     """
@@ -52,21 +69,29 @@ class IbkrConnection:
     ) -> None:
         self.account = account
         self.client_id = 0
+        self.lock_step = lock_step
+        self.listener = Listener()
         self.pending = PendingRequests()
+        self.queue = SendQueue(shaped=not lock_step)
+        self.unsent: list[int] = []  # orders, by broker id, whose placing was queued but never reached the socket
+        self.lost = LostMessages(inbox)
         self._inbox = inbox
         self._prefix = account_prefix
-        self._lock_step = lock_step
-        self._answer_timeout_s = answer_timeout_s or (120.0 if lock_step else 10.0)
-        self._heartbeat_s = heartbeat_s
-        self._session = Session(inbox, self.pending)
-        self._wrapper = Wrapper(inbox, self.pending, self._session, on_time=self._on_time, on_closed=self._on_closed)
-        self.lost = LostMessages(inbox)
-        self._queue = SendQueue(shaped=not lock_step)
+        patience_s = answer_timeout_s or (120.0 if lock_step else 10.0)
+        self._session = Session(inbox, self.pending, on_notice=self._on_notice)
+        self._wrapper = Wrapper(
+            inbox, self.pending, self._session, account=AccountValues(inbox, account), on_time=self._on_time,
+            on_closed=self._on_closed,
+        )  # fmt: skip
+        self._times = TimeRequests(
+            lambda: self.send_first(lambda client: client.reqCurrentTime()),
+            lambda: self.drop(f"the gateway did not answer a time request for {patience_s:g} s"),
+            answer_timeout_s=patience_s, beat_s=None if lock_step else heartbeat_s,
+        )  # fmt: skip
+        self._subscriptions: dict[str, tuple[Send, Send]] = {}
         self._request_ids = itertools.count(FIRST_REQUEST_ID)
         self._client: Any = None
         self._up = False
-        self._deadline: asyncio.TimerHandle | None = None  # of the time request under way
-        self._heartbeat: asyncio.TimerHandle | None = None
         self._time_wanted = False
         self._last_time: int | None = None
 
@@ -80,15 +105,13 @@ class IbkrConnection:
         """Return the negotiated protocol version, 0 without a session."""
         return 0 if self._client is None else int(self._client.serverVersion())
 
-    async def connect(self, host: str, port: int, client_id: int, *, timeout_s: float = 10.0) -> None:
-        """Open a session and check whose it is.
+    async def connect(
+        self, host: str, port: int, client_id: int, *, timeout_s: float = 10.0, before: Callable[[], None] = _nothing
+    ) -> None:
+        """Open a session, check whose it is, and renew the subscriptions; `before` is called before a login begins.
 
-        Raises
-        ------
-        ConnectionLost
-            Nobody listens, nobody answers, or the gateway refuses this client.
-        ConfigError
-            The gateway reports another account than configured, or one of the wrong kind.
+        ConnectionLost: nobody listens (its context says `refused`), nobody answers, or the gateway refuses us.
+        ConfigError: the gateway reports another account than configured, or one of the wrong kind.
         """
         await self.close()
         self.lost.listen()
@@ -96,24 +119,22 @@ class IbkrConnection:
         client.MaxRequests = 0  # ib_async's own throttle lets cancels wait behind everything else
         self._client, self.client_id = client, client_id
         self._session.open(asyncio.get_running_loop().create_future())
-        attempt = asyncio.ensure_future(client.connectAsync(host, port, client_id, 0))
+        login = Login(client, self._session, before)
         try:
-            await asyncio.wait({attempt, self._session.gone}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-            _check_attempt(attempt, self._session, f"{host}:{port}", timeout_s=timeout_s)
-            _check_account(self.account, self._prefix, client.getAccounts())
-            if (self._session.next_order_id or 1) >= FIRST_REQUEST_ID:
-                raise ConfigError("order ids are too high: reset the API order id sequence in the gateway's settings")
+            await login.run((host, port), client_id, timeout_s=timeout_s)
+            check_session(
+                self.account, self._prefix, found=client.getAccounts(), next_order_id=self._session.next_order_id or 1
+            )
         except (RoboTraderError, asyncio.CancelledError):
-            attempt.cancel()
-            await asyncio.gather(attempt, return_exceptions=True)
             await self.close()
             raise
         self._up, self._time_wanted, self._last_time = True, False, None
-        if not self._lock_step:
-            self._beat()
+        for start, _ in self._subscriptions.values():
+            self.send(start)
+        self._times.start()
 
     async def close(self) -> None:
-        """End the session in order; nothing is put into the inbox."""
+        """End the session in order; nobody is told."""
         self._up = False
         self._stop()
         self.lost.stop()
@@ -127,17 +148,22 @@ class IbkrConnection:
             transport.abort()  # does nothing when closed; else the peer takes nothing any more
         self.pending.fail_all(ConnectionLost("the connection was closed"))
 
+    def drop(self, reason: str) -> None:
+        """End the session at once, whatever the peer does; the listener hears the reason."""
+        transport = self._client.conn.transport
+        self._client.disconnect()
+        if transport is not None:
+            transport.abort()  # a frozen peer takes nothing: waiting for it would keep the socket for ever
+        self._end(reason)
+
     def request_id(self) -> int:
         """Return a new id for a request."""
         return next(self._request_ids)
 
     async def ask(self, key: Key, message: Send, *, name: str, timeout_s: float) -> list[Any]:
-        """Put a question and return all parts of its answer; errors call it by `name`.
+        """Put a question and return all parts of its answer; its errors call it by `name`.
 
-        Raises
-        ------
-        RoboTraderError
-            It was refused, the link is gone, or its End did not come in time: what came until then proves nothing.
+        RoboTraderError: refused, link lost, or no End in time: what came until then proves nothing.
         """
         answer = self.pending.open(key)
         try:
@@ -148,54 +174,49 @@ class IbkrConnection:
         finally:
             self.pending.end(key)
 
+    def subscribe(self, name: str, start: Send, stop: Send) -> None:
+        """Ask for what comes by itself from now on, in this session and every later one."""
+        self._subscriptions[name] = (start, stop)
+        if self._up:
+            self.send(start)
+
     def send(self, message: Send, *, places: int | None = None) -> None:
         """Write a message, `places` being the order id if it places one; ConnectionLost when nothing was sent."""
-        self._queue.put(self._bound(message), order_id=places)
+        self.queue.put(self._bound(message), order_id=places)
 
     def send_first(self, message: Send, *, cancels: int | None = None) -> None:
         """Write a message, as `send` does, before all that wait; but not before the order that it cancels."""
-        self._queue.put_first(self._bound(message), order_id=cancels)
+        self.queue.put_first(self._bound(message), order_id=cancels)
 
     def request_time(self) -> None:
-        """Ask for the time, unless that is under way; the answer is a `TimeAdvanced` in the inbox.
-
-        In lock-step this is what makes the market move on; an answer equal to the one before has `ended`.
-        """
+        """Ask for the time; a `TimeAdvanced` in the inbox answers, `ended` when lock-step's time stands still."""
         self._time_wanted = True
-        self._ask_time()
+        self._times.request()
 
     def _bound(self, message: Send) -> Callable[[], object]:
         if not self._up:
             raise ConnectionLost("there is no session with the gateway: nothing was sent")
         return partial(message, self._client)
 
-    def _ask_time(self) -> None:
-        if self._deadline is None:
-            self.send_first(lambda client: client.reqCurrentTime())
-            self._deadline = asyncio.get_running_loop().call_later(self._answer_timeout_s, self._on_silence)
-
-    def _beat(self) -> None:
-        """Prove the link; the answer is nobody's time, as outside lock-step the system has its own."""
-        self._ask_time()
-        self._heartbeat = asyncio.get_running_loop().call_later(self._heartbeat_s, self._beat)
-
     def _on_time(self, seconds: int) -> None:
-        if self._deadline is None:
+        waited_s = self._times.answered()
+        if waited_s is None:
             return  # nobody asked: taken for an answer, a duplicate would look like the end of a replay
-        self._deadline.cancel()
-        self._deadline = None
-        if self._time_wanted:
+        self.listener.time(seconds, waited_s)
+        if self._time_wanted:  # else it was a heartbeat: outside lock-step the system has its own time
             self._time_wanted = False
-            ended = self._lock_step and seconds == self._last_time
+            ended = self.lock_step and seconds == self._last_time
             self._last_time = seconds
             self._inbox.put(TimeAdvanced(ts=seconds * NANOS_PER_SECOND, ended=ended))
 
-    def _on_silence(self) -> None:
-        transport = self._client.conn.transport
-        self._client.disconnect()
-        if transport is not None:
-            transport.abort()  # a frozen peer takes nothing: waiting for it would keep the socket for ever
-        self._end(f"the gateway did not answer a time request for {self._answer_timeout_s:g} s")
+    def _on_notice(self, kind: ErrorClass, text: str) -> None:
+        if kind is ErrorClass.LINK_LOST:
+            self.unsent += self.queue.withdraw()  # the gateway would keep them, or lose them in silence
+        if kind is ErrorClass.LINK_RESTORED and self._up:
+            for start, stop in self._subscriptions.values():  # "data kept" is not to be trusted
+                self.send(stop)
+                self.send(start)
+        self.listener.notice(kind, text)
 
     def _on_closed(self) -> None:
         words = self._session.last_words
@@ -205,41 +226,15 @@ class IbkrConnection:
         if not self._up:
             return
         self._up = False
-        if dropped := self._stop():
-            reason += f"; {dropped} messages had not left"
+        if waiting := self._stop():
+            reason += f"; {waiting} messages had not left"
         _log.error("connection lost: %s", reason)
-        self._inbox.put(LinkChanged(connected=False, reason=reason))
+        self.listener.down(reason)
         self.pending.fail_all(ConnectionLost(reason))
 
     def _stop(self) -> int:
-        """Stop the timers and drop what has not left; return how much that was."""
-        for timer in (self._deadline, self._heartbeat):
-            if timer is not None:
-                timer.cancel()
-        self._deadline = self._heartbeat = None
-        return self._queue.clear()
-
-
-def _check_attempt(attempt: "asyncio.Future[None]", session: Session, where: str, *, timeout_s: float) -> None:
-    """Say in plain words why there is no session."""
-    if session.gone.done():
-        words = session.last_words or "check its trusted addresses and API settings"
-        if words.startswith("326"):
-            words = "the client id is in use: stop the other trader, or configure another client id"
-        raise ConnectionLost(f"the gateway at {where} refused the session: {words}")
-    if not attempt.done():
-        hint = "log in to IB Gateway, and check that this is its API port"
-        raise ConnectionLost(f"{where} opened no session within {timeout_s:g} s: {hint}")
-    error = attempt.exception()
-    if isinstance(error, ConnectionRefusedError):
-        raise ConnectionLost(f"nothing listens on {where}: start IB Gateway and enable its API port") from error
-    if error is not None:
-        raise ConnectionLost(f"{where} cannot be reached: {error}") from error
-
-
-def _check_account(account: str, prefix: str, found: list[str]) -> None:
-    """Refuse a gateway that is logged in elsewhere: what would be sent there is meant for another account."""
-    if account not in found:
-        raise ConfigError(f"expected account {account}, the gateway reports {', '.join(found)}: check account and port")
-    if not account.startswith(prefix):
-        raise ConfigError(f"expected an account that begins with {prefix}, found {account}")
+        """Stop the timers and drop what waits; return how much that was."""
+        self._times.stop()
+        waiting = len(self.queue)
+        self.unsent += self.queue.clear()
+        return waiting

@@ -11,6 +11,7 @@ from typing import Any
 
 from robotrader.adapters.ibkr import translate
 from robotrader.adapters.ibkr.connection import IbkrConnection
+from robotrader.adapters.ibkr.pacing import HistoryGate, HistoryRequest
 from robotrader.model import (
     NANOS_PER_SECOND,
     BadTick,
@@ -28,7 +29,6 @@ from robotrader.ports import Inbox
 
 _log = logging.getLogger(__name__)
 
-_MAX_OPEN = 40  # IBKR allows 50 historical requests under way
 _MAX_DAYS = 365  # longer durations must be asked for in years
 _SESSIONS_A_YEAR = 250
 _IN_SHARES = 175  # server version from which volumes are in shares; before, in lots of 100
@@ -68,6 +68,7 @@ class IbkrFeed:
         self._grace_ns = round(grace_s * NANOS_PER_SECOND)
         self._timeout_s = timeout_s
         self._delivered = None if deliver_after is None else self._index(deliver_after)
+        self._gate = HistoryGate(paced=not connection.lock_step)
         self._now = 0
         self._round: asyncio.Future[None] | None = None
         self._listed: set[InstrumentId] = set()
@@ -122,6 +123,8 @@ class IbkrFeed:
             self._round = None
 
     async def _history(self, first: int, last: int) -> list[BarsClosed]:
+        if self._round is not None:
+            self._round.cancel()  # what it asked for is in this answer
         found = await self._ask_all(first, last, strict=True) if first <= last else []
         self._delivered = max(last, first - 1, -1 if self._delivered is None else self._delivered)
         return found
@@ -133,19 +136,27 @@ class IbkrFeed:
         """
         days = self._index(self._now) - first + 2  # one more: a day that has begun counts too
         duration = f"{days} D" if days <= _MAX_DAYS else f"{math.ceil(days / _SESSIONS_A_YEAR)} Y"
-        closes, turn = self._sessions.closes[first : last + 1], asyncio.Semaphore(_MAX_OPEN)
+        closes = self._sessions.closes[first : last + 1]
 
         async def one(instrument: Instrument) -> dict[int, Bar]:
-            async with turn:
-                try:
-                    return self._bars(instrument, await self._ask(instrument, duration), closes)
-                except RoboTraderError as error:
-                    if strict or isinstance(error, ConnectionLost):
-                        raise
-                    _log.warning("%s is stale, its bars are left out: %s", instrument.id, error)
-                    return {}
+            request = HistoryRequest(instrument.id, "TRADES", duration)
+            try:
+                rows = await self._gate.ask(request, lambda: self._ask(instrument, duration))
+                return self._bars(instrument, rows, closes)
+            except RoboTraderError as error:
+                if strict or isinstance(error, ConnectionLost):
+                    raise
+                if not self._connection.connected:  # it is silent because of that: nothing is known of the instrument
+                    raise ConnectionLost(f"the gateway has no link to IBKR: {error.message}") from error
+                _log.warning("%s is stale, its bars are left out: %s", instrument.id, error)
+                return {}
 
-        answers = await asyncio.gather(*map(one, self._instruments))
+        tasks = [asyncio.ensure_future(one(instrument)) for instrument in self._instruments]
+        try:
+            answers = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()  # the first failure is the whole round's: what waits at the gate is not asked any more
         return [
             BarsClosed(ts_event=close, ts_init=0, bars=tuple(bars[close] for bars in answers if close in bars))
             for close in closes

@@ -1,8 +1,8 @@
 """From journaled broker messages to events: identity, order status, executions, commissions, errors.
 
 Identity is our `OrderId` in `orderRef`, then permId, then the order id of our own client id; never a bare order id.
-Messages of orders that we do not know (another client's, manual ones) give no events: they stay in the journal as
-they came, and their effect shows as a position that our fills do not explain.
+Orders and executions that we do not know (another client's, a person's, the broker's own) are external: they count, and
+are never touched.
 """
 
 import logging
@@ -11,16 +11,20 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from robotrader.adapters.ibkr.errors import ErrorClass, classify
+from robotrader.adapters.ibkr.translate import instrument_id_of
 from robotrader.model import (
+    EXTERNAL,
     NANOS_PER_SECOND,
     AnyEvent,
     Commission,
     CommissionReported,
     Currency,
     DataError,
+    ExternalFill,
+    ExternalOrder,
     Fill,
     Instrument,
     InstrumentId,
@@ -46,6 +50,8 @@ Fields = Mapping[str, Any]
 Events = Sequence[AnyEvent]
 
 NOTHING: Events = ()
+AWAITED = "filled, and its executions are not all here"
+_ENDED = frozenset({"Cancelled", "ApiCancelled", "Filled", "Inactive"})
 _SIDES = {"BOT": Side.BUY, "SLD": Side.SELL}
 
 
@@ -53,13 +59,20 @@ class Known(Struct):
     """What the interpreter must remember of one of our orders.
 
     `seen`: the broker showed that it has the order; a refusal after that may be one of a change only.
-    `ended`: the event that ended it, so that every further word of its end gives the very same event.
+    `ended`: the event that ended it, so that every further word of its end gives the very same event. `executed`:
+    units by execution, a correction in place of what it corrects.
     """
 
     order: Order
     broker_order_id: int
     seen: bool
     ended: AnyEvent | None = None
+    executed: dict[str, tuple[int, int]] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether executions were read for the whole order."""
+        return sum(quantity for _, quantity in self.executed.values()) >= self.order.quantity
 
 
 class Interpreter:
@@ -71,6 +84,7 @@ class Interpreter:
         self._by_id: dict[tuple[int, int], Known] = {}
         self._by_perm: dict[int, Known] = {}
         self._executions: set[str] = set()
+        self._foreign: dict[int, ExternalOrder] = {}
         self._early: dict[str, CommissionReported] = {}
         self._readers = {
             "openOrder": self._order_status, "orderStatus": self._order_status, "completedOrder": self._completed_order,
@@ -116,7 +130,7 @@ class Interpreter:
         """Read a status, of an openOrder message as well: it has no `whyHeld` but a `warningText`."""
         known = self._owner(fields)
         if known is None:
-            return NOTHING
+            return self._external_order(fields, ts)
         why = fields.get("whyHeld", "")
         events = self._status(known, fields, why or fields.get("warningText", ""), ts)
         if "locate" in why and known.ended is None:  # shares to borrow are looked for: alive, but cannot fill
@@ -146,7 +160,9 @@ class Interpreter:
                 return (known.ended or suspended,)
             case "PendingCancel":
                 return (OrderPendingCancel(ts_event=ts, ts_init=ts, order_id=order_id),)
-            case "PendingSubmit" | "ApiPending" | "Filled" | "":  # fills come from executions only
+            case "Filled" if not known.complete:  # fills come from executions only: these are missing yet
+                return (OrderUnresolved(ts_event=ts, ts_init=ts, order_id=order_id, reason=AWAITED),)
+            case "PendingSubmit" | "ApiPending" | "Filled" | "":
                 return NOTHING
             case _:
                 raise DataError(f"order {order_id}: unknown status {status!r}", order_id=order_id)
@@ -183,7 +199,7 @@ class Interpreter:
     def _execution(self, fields: Fields, ts: int) -> Events:
         known = self._owner(fields)
         if known is None:
-            return NOTHING
+            return self._external_fill(fields, ts)
         known.seen = True
         order, side = known.order, _SIDES[fields["side"]]
         instrument = self._instruments[order.instrument]
@@ -196,10 +212,44 @@ class Interpreter:
             exec_id=stem, revision=revision, order_id=order.id, strategy=order.strategy, instrument=instrument.id,
             side=side, quantity=_whole(fields["shares"]), price=instrument.price(fields["price"]), ts_event=at,
         )  # fmt: skip
-        self._executions.add(stem)
-        filled = OrderFilled(ts_event=at, ts_init=ts, fill=fill)
+        known.executed[stem] = max(known.executed.get(stem, (0, 0)), (revision, fill.quantity))
+        return self._executed(OrderFilled(ts_event=at, ts_init=ts, fill=fill), fields)
+
+    def _executed(self, event: AnyEvent, fields: Fields) -> Events:
+        """Return an execution, and what it cost if that came before it."""
+        self._executions.add(_execution_id(fields)[0])
         early = self._early.get(fields["execId"])
-        return (filled,) if early is None else (filled, early)
+        return (event,) if early is None else (event, early)
+
+    def _external_fill(self, fields: Fields, ts: int) -> Events:
+        """Read an execution that no order of ours asked for; of what is not configured nothing is booked."""
+        instrument = self._instruments.get(instrument_id_of(fields, self._instruments))
+        if instrument is None:
+            return NOTHING
+        stem, revision = _execution_id(fields)
+        at = _nanos(fields["time"])
+        fill = Fill(
+            exec_id=stem, revision=revision, order_id=OrderId(f"EXT-{fields['permId']}"), strategy=EXTERNAL,
+            instrument=instrument.id, side=_SIDES[fields["side"]], quantity=_whole(fields["shares"]),
+            price=instrument.price(fields["price"]), ts_event=at,
+        )  # fmt: skip
+        forced = bool(fields.get("liquidation"))
+        return self._executed(ExternalFill(ts_event=at, ts_init=ts, fill=fill, liquidation=forced), fields)
+
+    def _external_order(self, fields: Fields, ts: int) -> Events:
+        """Read an order that is not ours, so that it counts at worst case until its end."""
+        perm_id, ended = fields["permId"], fields["status"] in _ENDED
+        if "action" in fields and perm_id:
+            iid = instrument_id_of(fields, self._instruments)
+            self._foreign[perm_id] = ExternalOrder(
+                ts_event=ts, ts_init=ts, perm_id=perm_id, instrument=iid, side=Side(fields["action"]),
+                remaining=0 if ended else _whole(fields["totalQuantity"]),
+            )  # fmt: skip
+        order = self._foreign.get(perm_id)
+        if order is None or order.instrument not in self._instruments:
+            return NOTHING
+        remaining = 0 if ended else _whole(fields.get("remaining", order.remaining))
+        return (structs.replace(order, ts_event=ts, ts_init=ts, remaining=remaining),)
 
     def _commission(self, fields: Fields, ts: int) -> Events:
         """Read what an execution of ours cost; one that comes before its execution waits for it."""

@@ -19,6 +19,9 @@ class Question(StrEnum):
     NEXT_ID = "next order id"
 
 
+FIRST_REQUEST_ID = 10_000_000
+"""Ids of our requests; order ids stay below, so that an error's id says what it is about."""
+
 Key = int | Question
 """A request id, or the question itself where the protocol gives its answer no id."""
 

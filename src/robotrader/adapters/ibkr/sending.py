@@ -47,15 +47,22 @@ class SendQueue:
         self._urgent.append((write, None))
         self._flush()
 
-    def clear(self) -> int:
-        """Drop what has not left; return how much that was."""
-        dropped = len(self)
+    def withdraw(self) -> list[int]:
+        """Drop the placing of every order that waits, and return those orders' ids: provably, nothing of them left."""
+        waiting = [*self._urgent, *self._normal]
+        self._urgent = deque(e for e in self._urgent if e[1] is None)
+        self._normal = deque(e for e in self._normal if e[1] is None)
+        return [order_id for _, order_id in waiting if order_id is not None]
+
+    def clear(self) -> list[int]:
+        """Drop all that waits; return the orders as `withdraw` does."""
+        orders = self.withdraw()
         self._urgent.clear()
         self._normal.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        return dropped
+        return orders
 
     def _flush(self) -> None:
         """Send what may leave now; the rest waits for the next slice."""

@@ -6,7 +6,7 @@ What arrives becomes plain JSON values before it reaches the inbox: the journal 
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ib_async.contract import Contract
@@ -160,6 +160,22 @@ def position(account: str, contract: Contract, quantity: float, average_cost: fl
 def history_row(bar: BarData) -> tuple[str, float, float, float, float, float]:
     """Return date, open, high, low, close and volume exactly as decoded."""
     return str(bar.date), bar.open, bar.high, bar.low, bar.close, bar.volume
+
+
+def amount(name: str, text: str) -> Decimal:
+    """Return an account value; DataError when it is no number."""
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        found = Decimal("NaN")
+    if not found.is_finite():
+        raise DataError(f"account value {name}: expected a number, found {text!r}")
+    return found
+
+
+def watch_account(account: str) -> tuple[Send, Send]:
+    """Return the messages that begin and end the pushes of account values."""
+    return lambda c: c.reqAccountUpdates(True, account), lambda c: c.reqAccountUpdates(False, account)
 
 
 def signed_units(fields: Mapping[str, Any]) -> int:

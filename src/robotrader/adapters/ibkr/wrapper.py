@@ -11,10 +11,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from robotrader.adapters.ibkr import translate
+from robotrader.adapters.ibkr.account import AccountValues
 from robotrader.adapters.ibkr.errors import HARMLESS, ErrorClass, classify, request_failure
-from robotrader.adapters.ibkr.pending import PendingRequests, Question
+from robotrader.adapters.ibkr.pending import FIRST_REQUEST_ID, PendingRequests, Question
 from robotrader.model import ConfigError
-from robotrader.ports import BrokerMessage, Inbox, LinkChanged
+from robotrader.ports import BrokerMessage, Inbox
 
 _log = logging.getLogger(__name__)
 
@@ -28,9 +29,10 @@ _HOOKS = frozenset({"tcpDataArrived", "tcpDataProcessed", "priceSizeTick"})
 class Session:
     """What concerns the session as a whole, and every error message."""
 
-    def __init__(self, inbox: Inbox, pending: PendingRequests) -> None:
+    def __init__(self, inbox: Inbox, pending: PendingRequests, *, on_notice: Callable[[ErrorClass, str], None]) -> None:
         self._inbox = inbox
         self._pending = pending
+        self._on_notice = on_notice
         self.next_order_id: int | None = None
         self.last_words = ""
         self.link_up = True
@@ -54,15 +56,18 @@ class Session:
         if request_id in self._pending:
             if kind not in HARMLESS:
                 self._pending.end(request_id, request_failure(code, text))
+        elif request_id >= FIRST_REQUEST_ID:
+            _log.info("gateway, of request %d, which nobody waits for any more: %s", request_id, words)
         elif request_id > 0:
             fields = {"orderId": request_id, "code": code, "text": text, "advanced": advanced}
             self._inbox.put(BrokerMessage(name="error", fields=fields))
-        elif kind in {ErrorClass.LINK_LOST, ErrorClass.LINK_RESTORED}:
-            self.link_up = kind is ErrorClass.LINK_RESTORED
-            self._inbox.put(LinkChanged(connected=self.link_up, reason=words))
-        elif kind is not ErrorClass.NOTICE:
-            self.last_words = words
-            _log.warning("gateway: %s", words)
+        else:
+            if kind in {ErrorClass.LINK_LOST, ErrorClass.LINK_RESTORED}:
+                self.link_up = kind is ErrorClass.LINK_RESTORED
+            elif kind not in HARMLESS:
+                _log.warning("gateway: %s", words)
+                self.last_words = words
+            self._on_notice(kind, words)
 
 
 class Wrapper:
@@ -80,6 +85,7 @@ class Wrapper:
         pending: PendingRequests,
         session: Session,
         *,
+        account: AccountValues,
         on_time: Callable[[int], None],
         on_closed: Callable[[], None],
     ) -> None:
@@ -98,6 +104,8 @@ class Wrapper:
         self.commissionReport = self._commission
         self.completedOrder = self._completed_order
         self.position = self._position
+        self.updateAccountValue = account.value
+        self.updateAccountTime = self.accountDownloadEnd = account.pushed
         self.accountUpdateMulti = self._account_value
         self.historicalData = self._history
         self.openOrderEnd = lambda: pending.end(Question.OPEN_ORDERS)

@@ -33,7 +33,11 @@ def message(name: str, **fields: Any) -> BrokerMessage:
 
 def open_order(status: str, **other: Any) -> BrokerMessage:
     """Return an openOrder of order RT-A, id 1, permId 900."""
-    fields = {"orderId": 1, "clientId": CLIENT, "permId": 900, "orderRef": "RT-A", "warningText": "", "status": status}
+    fields = {
+        "orderId": 1, "clientId": CLIENT, "permId": 900, "orderRef": "RT-A", "warningText": "", "status": status,
+        "symbol": "AAPL", "secType": "STK", "exchange": "SMART", "currency": "USD", "localSymbol": "AAPL",
+        "action": "BUY", "totalQuantity": 100.0,
+    }  # fmt: skip
     return message("openOrder", **(fields | other))
 
 
@@ -53,7 +57,8 @@ def execution(**other: Any) -> BrokerMessage:
     """Return an execDetails: all of order RT-A at 187.33, on 2026-04-13 09:30 in New York."""
     fields = {
         "orderId": 1, "clientId": CLIENT, "permId": 900, "orderRef": "RT-A", "execId": "0000e0d5.69dd7411.01.01",
-        "symbol": "AAPL", "side": "BOT", "shares": 100.0, "price": 187.33, "time": "2026-04-13T13:30:00+00:00",
+        "symbol": "AAPL", "secType": "STK", "exchange": "SMART", "currency": "USD", "localSymbol": "AAPL",
+        "side": "BOT", "shares": 100.0, "price": 187.33, "time": "2026-04-13T13:30:00+00:00",
     }  # fmt: skip
     return message("execDetails", **(fields | other))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from robotrader.adapters.ibkr.errors import _CODES, ErrorClass, classify, request_failure
+from robotrader.adapters.ibkr.errors import _CODES, ErrorClass, classify, farm, request_failure
 from robotrader.model import BrokerUnavailable, DataError, DataGap, PacingLimit
 
 
@@ -23,8 +23,16 @@ def test_no_code_has_two_classes() -> None:
         (10349, ErrorClass.WARNING),
         (1100, ErrorClass.LINK_LOST),
         (1102, ErrorClass.LINK_RESTORED),
-        (2104, ErrorClass.NOTICE),
+        (2103, ErrorClass.FARM_BROKEN),
+        (2104, ErrorClass.FARM_OK),
+        (2108, ErrorClass.FARM_OK),
+        (2157, ErrorClass.NOTICE),
         (326, ErrorClass.SESSION),
+        (10141, ErrorClass.SESSION),
+        (504, ErrorClass.CLIENT),
+        (10182, ErrorClass.HISTORY),
+        (354, ErrorClass.MARKET_DATA),
+        (2100, ErrorClass.ACCOUNT),
         (99999, ErrorClass.UNKNOWN),
     ],
 )
@@ -47,3 +55,16 @@ def test_a_refused_request_is_named_by_what_to_do(code: int, text: str, kind: ty
     assert type(error) is kind
     assert str(code) in error.message
     assert text in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("2103: Market data farm connection is broken:usfarm", "usfarm"),
+        ("2104: Market data farm connection is OK:usfarm.nj", "usfarm.nj"),
+        ("2107: HMDS data farm connection is inactive but should be available upon demand.ushmds", "ushmds"),
+        ("2105: broken", "broken"),
+    ],
+)
+def test_a_farm_is_known_by_its_name(text: str, name: str) -> None:
+    assert farm(text) == name

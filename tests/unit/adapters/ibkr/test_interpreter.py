@@ -12,9 +12,12 @@ from robotrader.adapters.ibkr.broker import IbkrBroker
 from robotrader.adapters.ibkr.connection import IbkrConnection
 from robotrader.adapters.ibkr.interpreter import Interpreter
 from robotrader.model import (
+    EXTERNAL,
     AnyEvent,
     CommissionReported,
     DataError,
+    ExternalFill,
+    ExternalOrder,
     OrderAccepted,
     OrderCanceled,
     OrderFilled,
@@ -69,9 +72,17 @@ def test_a_perm_id_of_zero_is_not_yet_one() -> None:
     assert Reader().read(open_order("PreSubmitted", permId=0)) == []
 
 
-def test_pending_states_and_filled_decide_nothing() -> None:
-    silent = ["PendingSubmit", "ApiPending", "Filled"]
+def test_pending_states_decide_nothing_and_filled_nothing_more_than_the_executions() -> None:
+    silent = ["PendingSubmit", "ApiPending"]
     assert Reader().read(*map(order_status, silent), *map(open_order, silent)) == []
+    assert kinds(Reader().read(execution(), order_status("Filled"), open_order("Filled"))) == [OrderFilled]
+
+
+def test_filled_without_all_executions_is_of_unknown_outcome() -> None:
+    found = Reader().read(execution(shares=60.0), order_status("Filled"))
+    assert kinds(found) == [OrderFilled, OrderUnresolved]
+    corrected = execution(shares=100.0, execId="0000e0d5.69dd7411.01.02")
+    assert kinds(Reader().read(execution(shares=60.0), corrected, order_status("Filled"))) == [OrderFilled, OrderFilled]
 
 
 def test_every_word_of_a_cancel_is_the_same_event() -> None:
@@ -192,14 +203,28 @@ def test_identity_is_order_ref_then_perm_id_then_the_own_order_id() -> None:
     assert owner(orderRef="", orderId=2, permId=4, clientId=99) is None
 
 
-def test_foreign_orders_give_no_events() -> None:
+def test_what_is_not_ours_counts_as_external_and_its_end_as_well() -> None:
     foreign = {"orderRef": "mine", "clientId": 3, "permId": 5}
-    status = order_status("Submitted", clientId=3, permId=5)
+    status = order_status("Submitted", clientId=3, permId=5, remaining=40.0)
     found = Reader().read(
-        open_order("Submitted", **foreign), status, completed_order("Cancelled", **foreign), execution(**foreign),
-        commission(), error(201, order_id=2),
+        open_order("Submitted", **foreign), status, completed_order("Cancelled", **foreign),
+        execution(**foreign, liquidation=1), commission(), error(201, order_id=2),
+        order_status("Cancelled", clientId=3, permId=5, remaining=0.0),
     )  # fmt: skip
-    assert found == []
+    assert [e.remaining for e in found if isinstance(e, ExternalOrder)] == [100, 40, 0]
+    [fill] = [e for e in found if isinstance(e, ExternalFill)]
+    assert (fill.fill.strategy, fill.fill.order_id, fill.fill.quantity, fill.liquidation) == (
+        EXTERNAL,
+        "EXT-5",
+        100,
+        True,
+    )
+    assert kinds(found) == [ExternalOrder, ExternalOrder, ExternalFill, CommissionReported, ExternalOrder]
+
+
+def test_what_is_not_configured_is_nobodys_business() -> None:
+    foreign = {"orderRef": "mine", "clientId": 3, "permId": 5, "symbol": "TSLA", "localSymbol": "TSLA"}
+    assert Reader().read(open_order("Submitted", **foreign), execution(**foreign), commission()) == []
 
 
 def test_a_commission_is_exact_and_waits_for_its_execution() -> None:

@@ -5,7 +5,10 @@ from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
+import pytest
+
 from robotrader.adapters.ibkr.sending import SendQueue
+from tests.virtual.loop import run
 
 
 def test_in_lock_step_everything_leaves_at_once_and_in_order() -> None:
@@ -27,7 +30,7 @@ def test_a_cancel_overtakes_what_waits() -> None:
         await _sent(queue, sent, 11)
         return sent
 
-    sent = asyncio.run(scenario())
+    sent = run(lambda _: scenario())
     assert sent[:5] == ["place 0", "place 1", "place 2", "place 3", "cancel 1"]  # four had left before
 
 
@@ -41,7 +44,7 @@ def test_a_cancel_does_not_overtake_its_own_order() -> None:
         await _sent(queue, sent, 11)
         return sent
 
-    assert asyncio.run(scenario())[4:6] == ["place 9", "cancel 9"]
+    assert run(lambda _: scenario())[4:6] == ["place 9", "cancel 9"]
 
 
 def test_at_most_four_messages_leave_in_a_slice() -> None:
@@ -54,18 +57,36 @@ def test_at_most_four_messages_leave_in_a_slice() -> None:
         await _sent(queue, times, 12)
         return times
 
-    slices = asyncio.run(scenario())[::4]
-    assert all(later - earlier >= 0.05 for earlier, later in pairwise(slices))  # 0.1 but for what this machine does
+    times = run(lambda _: scenario())
+    assert [later - earlier for earlier, later in pairwise(times[::4])] == pytest.approx([0.1, 0.1])
+    assert times[3] == times[0]
+
+
+def test_withdrawn_orders_never_leave_but_all_else_does() -> None:
+    async def scenario() -> tuple[list[int], list[str]]:
+        sent: list[str] = []
+        queue = SendQueue(shaped=True)
+        for n in range(8):
+            queue.put(partial(sent.append, f"place {n}"), order_id=n)
+            queue.put(partial(sent.append, f"ask {n}"))
+        queue.put_first(partial(sent.append, "cancel 7"), order_id=7)
+        withdrawn = queue.withdraw()
+        await _sent(queue, sent, 11)
+        return withdrawn, sent
+
+    withdrawn, sent = run(lambda _: scenario())
+    assert withdrawn == [7, 2, 3, 4, 5, 6]  # the cancel had drawn its order forward
+    assert sent[4:] == ["cancel 7", *(f"ask {n}" for n in range(2, 8))]
 
 
 def test_what_has_not_left_is_dropped_when_the_link_is_lost() -> None:
-    async def scenario() -> tuple[int, int]:
+    async def scenario() -> tuple[list[int], int]:
         queue = SendQueue(shaped=True)
-        for _ in range(10):
-            queue.put(lambda: None)
+        for n in range(10):
+            queue.put(lambda: None, order_id=n if n % 2 else None)
         return queue.clear(), len(queue)
 
-    assert asyncio.run(scenario()) == (6, 0)
+    assert run(lambda _: scenario()) == ([5, 7, 9], 0)
 
 
 async def _sent(queue: SendQueue, sent: list[str] | list[float], count: int) -> None:

@@ -13,10 +13,12 @@ from ib_async import client as ib_client
 from ib_async import decoder as ib_decoder
 from ib_async.decoder import Decoder
 
+from robotrader.adapters.ibkr.account import AccountValues
+from robotrader.adapters.ibkr.errors import ErrorClass
 from robotrader.adapters.ibkr.pending import PendingRequests, Question
 from robotrader.adapters.ibkr.wrapper import DECODING_LOGGERS, LostMessages, Session, Wrapper
 from robotrader.model import DataGap, InvariantViolation, PacingLimit
-from robotrader.ports import Arrival, BrokerMessage, LinkChanged
+from robotrader.ports import Arrival, BrokerMessage
 
 UNSET = "1.7976931348623157E308"
 STOCK = "265598|AAPL|STK||0|?||SMART|USD|AAPL|NMS"
@@ -33,9 +35,10 @@ class Wire:
         self.arrived: list[Arrival] = []
         self.times: list[int] = []
         self.pending = PendingRequests()
-        self.session = Session(self, self.pending)
+        self.notices: list[tuple[ErrorClass, str]] = []
+        self.session = Session(self, self.pending, on_notice=lambda kind, text: self.notices.append((kind, text)))
         self.wrapper = Wrapper(
-            self, self.pending, self.session, on_time=self.times.append,
+            self, self.pending, self.session, account=AccountValues(self, "DU1234567"), on_time=self.times.append,
             on_closed=lambda: None,
         )  # fmt: skip
         self._decoder = Decoder(self.wrapper, 178)  # type: ignore[arg-type] # the facade's wrapper is not ours
@@ -172,13 +175,18 @@ def test_an_error_ends_its_request_but_a_warning_does_not() -> None:
     assert isinstance(answer.error, PacingLimit)
 
 
-def test_the_link_of_the_gateway_itself_is_ours_too(caplog: pytest.LogCaptureFixture) -> None:
-    arrived = Wire().receive("4|2|-1|1100|Connectivity lost|", "4|2|-1|2104|farm ok|", "4|2|-1|1102|restored|")
-    assert arrived == [
-        LinkChanged(connected=False, reason="1100: Connectivity lost"),
-        LinkChanged(connected=True, reason="1102: restored"),
+def test_what_the_gateway_says_of_itself_is_noticed_and_never_of_an_order() -> None:
+    wire, up = Wire(), []
+    for text in ("1100|Connectivity lost", "2104|farm is OK:usfarm", "1102|restored"):
+        assert wire.receive(f"4|2|-1|{text}|") == []
+        up.append(wire.session.link_up)
+    assert up == [False, False, True]
+    assert wire.notices == [
+        (ErrorClass.LINK_LOST, "1100: Connectivity lost"),
+        (ErrorClass.FARM_OK, "2104: farm is OK:usfarm"),
+        (ErrorClass.LINK_RESTORED, "1102: restored"),
     ]
-    assert caplog.records == []
+    assert wire.session.last_words == ""
 
 
 @in_loop
