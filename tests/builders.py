@@ -1,11 +1,14 @@
 """Small, valid values for tests: each function makes one, arguments override what a test is about."""
 
+import hashlib
 from collections.abc import Sequence
 from decimal import Decimal
 
+import msgspec
 import numpy as np
 
 from robotrader.data.panel import Panel
+from robotrader.engine.trader import Trader
 from robotrader.model import (
     Approved,
     Bar,
@@ -22,6 +25,8 @@ from robotrader.model import (
     Hold,
     Instrument,
     InstrumentId,
+    LinkChanged,
+    LinkState,
     Order,
     OrderAccepted,
     OrderFilled,
@@ -32,6 +37,7 @@ from robotrader.model import (
     RiskCheck,
     RiskLimit,
     RunStarted,
+    SessionTable,
     Side,
     Signal,
     StrategyConfig,
@@ -47,9 +53,27 @@ from robotrader.model import (
 DAY = 86_400_000_000_000
 SESSION = 23_400_000_000_000  # 6.5 hours
 T0 = 1_704_229_200_000_000_000  # 2024-01-02 21:00 UTC, a session close
+SESSIONS = SessionTable(
+    dates=tuple(f"day {k}" for k in range(-5, 60)), opens=tuple(T0 + k * DAY - SESSION for k in range(-5, 60)),
+    closes=tuple(T0 + k * DAY for k in range(-5, 60)),
+)  # fmt: skip
+"""A session every day of the week, closing at T0 and the same time on other days."""
 SPY = stock("SPY", Venue.ARCA)
 QQQ = stock("QQQ", Venue.NASDAQ)
 TREND = StrategyId("trend")
+
+
+def link(state: LinkState, reason: str = "as told", *, sync: int = 1, ts: int = T0) -> LinkChanged:
+    """Make a change of the link; it is open in the states in which it can be."""
+    is_open = state in {LinkState.READY, LinkState.DEGRADED, LinkState.RESET_WINDOW}
+    return LinkChanged(ts_event=ts, ts_init=ts, state=state, open=is_open, reason=reason, sync=sync)
+
+
+def digest(trader: Trader) -> str:
+    """Return a hash of orders, books and trading states: equal states have equal hashes."""
+    books = [(b.strategy, b.cash, b.commission, b.positions()) for b in trader.ledger.books]
+    state = (list(trader.orders), books, trader.states.entries())
+    return hashlib.sha256(msgspec.json.encode(state, order="sorted")).hexdigest()
 
 
 def bars_closed(day: int = 0, *closes: float, warmup: bool = False, ts_init: int | None = None) -> BarsClosed:

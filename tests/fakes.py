@@ -19,6 +19,8 @@ from robotrader.model import (
     Instrument,
     InstrumentId,
     InvariantViolation,
+    LinkChanged,
+    LinkState,
     Manifest,
     Order,
     OrderId,
@@ -197,6 +199,26 @@ class FakeBroker:
         return self.snapshots.pop(0) if len(self.snapshots) > 1 else self.snapshots[0]
 
 
+class FakeLink:
+    """A link that is ready as soon as it is settled with, and notes what it is told."""
+
+    def __init__(self) -> None:
+        self.synced_with: list[int] = []
+        self.failed: list[str] = []
+        self.unsent: tuple[int, ...] = ()
+
+    def synced(self, sync: int) -> LinkChanged:
+        self.synced_with.append(sync)
+        return LinkChanged(ts_event=T0, ts_init=T0, state=LinkState.READY, open=True, reason="settled", sync=sync)
+
+    def sync_failed(self, sync: int, reason: str) -> None:
+        self.failed.append(reason)
+
+    def take_unsent(self) -> tuple[int, ...]:
+        taken, self.unsent = self.unsent, ()
+        return taken
+
+
 def message(event: AnyEvent) -> BrokerMessage:
     """Make the broker message that means this event."""
     return BrokerMessage(name="event", fields={"event": encode(event).decode()})
@@ -204,12 +226,12 @@ def message(event: AnyEvent) -> BrokerMessage:
 
 def snapshot(
     *, messages: Sequence[BrokerMessage] = (), refs: Sequence[OrderId] = (),
-    positions: Mapping[InstrumentId, int] | None = None, next_order_id: int = 1,
+    positions: Mapping[InstrumentId, int] | None = None, next_order_id: int = 1, executions_ended: bool = True,
 ) -> BrokerSnapshot:  # fmt: skip
     """Make a complete look at the broker; empty unless told."""
     return BrokerSnapshot(
         messages=tuple(messages), order_refs=frozenset(refs), positions=dict(positions or {}), cash=None,
-        net_liquidation=None, next_order_id=next_order_id,
+        net_liquidation=None, next_order_id=next_order_id, executions_ended=executions_ended,
     )  # fmt: skip
 
 

@@ -137,6 +137,32 @@ def test_executions_and_costs_that_come_again_change_nothing(found: list[Trade],
     assert state(ledger) == before
 
 
+revisions = st.lists(st.tuples(st.integers(0, 12), cents, st.integers(0, 500).map(lambda c: D(c) / 100)), max_size=3)
+
+
+@given(st.lists(st.tuples(trade, revisions), max_size=8), st.data())
+def test_corrections_in_any_order_of_arrival_are_the_last_revisions_alone(
+    found: list[tuple[Trade, list[tuple[int, Decimal, Decimal]]]], data: st.DataObject
+) -> None:
+    reports: list[tuple[Fill, Commission]] = []
+    for n, (one, corrections) in enumerate(found):
+        fill, cost = fill_of(n, one), cost_of(n, one)
+        reports.append((fill, cost))
+        for revision, (quantity, price, amount) in enumerate(corrections, 2):
+            reports.append((structs.replace(fill, revision=revision, quantity=quantity, price=price),
+                            structs.replace(cost, revision=revision, amount=amount)))  # fmt: skip
+    arrived = data.draw(st.permutations(reports))
+    last = {fill.exec_id: (fill, cost) for fill, cost in sorted(reports, key=lambda report: report[0].revision)}
+    ledger, expected = booked([]), booked([])
+    for fill, cost in arrived:
+        ledger.apply(fill)
+        ledger.charge(cost)
+    for exec_id in dict.fromkeys(fill.exec_id for fill, _ in arrived):
+        expected.apply(last[exec_id][0])
+        expected.charge(last[exec_id][1])
+    assert state(ledger) == state(expected)
+
+
 @given(trades, st.randoms(use_true_random=False))
 def test_costs_may_come_in_any_order(found: list[Trade], random: object) -> None:
     ledger = Ledger(INSTRUMENTS)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from robotrader.execution.lifecycle import OPEN, TERMINAL, Alarm, transition
 from robotrader.model import (
     AnyEvent,
+    Fill,
     InvariantViolation,
     OrderAccepted,
     OrderCanceled,
@@ -23,6 +24,7 @@ from robotrader.model import (
 from tests import builders as make
 
 ORDER = make.order(quantity=100)
+STARTS = (OrderState.ACCEPTED, *sorted(TERMINAL - {OrderState.DENIED}))
 KEY = {"ts_event": 1, "ts_init": 1, "order_id": ORDER.id}
 WORDS: tuple[AnyEvent, ...] = (
     OrderSending(**KEY, epoch=1, broker_order_id=3),  # type: ignore[arg-type]
@@ -68,6 +70,24 @@ def test_an_order_stays_lawful_whatever_it_hears(working: WorkingOrder, heard: l
             assert result.alarm is expected
         assert working.unresolved == (isinstance(word, OrderUnresolved) and before.state in OPEN)
         assert set(before.perm_ids) <= set(working.perm_ids)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 60)), max_size=12), st.sampled_from(STARTS))
+def test_an_order_has_filled_what_the_last_revisions_say(told: list[tuple[int, int]], start: OrderState) -> None:
+    """Each report is (execution, units): the first of an execution books it, each later one corrects it."""
+    working, booked = make.working(ORDER, start), dict[int, Fill]()
+    for revision, (execution, quantity) in enumerate(told, 1):
+        event = make.filled(ORDER, exec_id=str(execution), quantity=quantity, revision=revision)
+        before, result = working, transition(working, event, booked.get(execution))
+        booked[execution], working = event.fill, result.working
+        assert working.filled == sum(fill.quantity for fill in booked.values())
+        assert (result.alarm is Alarm.OVERFILL) == (working.filled > 100)
+        if before.state in TERMINAL:
+            assert working.state is before.state, "what ended stays ended"
+        elif working.filled >= 100:
+            assert working.state is OrderState.FILLED
+        else:
+            assert working.state is (OrderState.PARTIALLY_FILLED if working.filled else OrderState.ACCEPTED)
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=8))

@@ -18,12 +18,16 @@ class Inbox:
         self._items.append(arrival)
         self._some.set()
 
+    def wake(self) -> None:
+        """Let `take` return, even with nothing."""
+        self._some.set()
+
     def __len__(self) -> int:
         """Return how many arrivals wait."""
         return len(self._items)
 
     async def take(self) -> list[Arrival]:
-        """Wait for at least one arrival and return all that are there."""
+        """Wait for at least one arrival, or a `wake`, and return all that are there."""
         await self._some.wait()
         self._some.clear()
         taken = list(self._items)

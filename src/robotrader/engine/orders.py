@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from robotrader.execution.lifecycle import OPEN
-from robotrader.model import InstrumentId, OrderId, Side, StrategyId, WorkingOrder
+from robotrader.model import ExternalOrder, InstrumentId, OrderId, Side, StrategyId, WorkingOrder
 
 
 class WorkingOrders:
@@ -15,6 +15,8 @@ class WorkingOrders:
         self._net: defaultdict[tuple[StrategyId, InstrumentId], int] = defaultdict(int)
         self._open: defaultdict[tuple[InstrumentId, Side], int] = defaultdict(int)
         self._live: dict[OrderId, None] = {}
+        self._foreign: dict[int, ExternalOrder] = {}
+        self._reserved: dict[OrderId, tuple[int, WorkingOrder]] = {}
 
     def get(self, order_id: OrderId) -> WorkingOrder | None:
         """Return the order of that id, None if there is none."""
@@ -36,6 +38,19 @@ class WorkingOrders:
         self._orders[working.order.id] = working
         self._count(working, 1)
 
+    def reserve(self, working: WorkingOrder, until: int) -> None:
+        """Go on counting an order that was given up unproven at worst case: it may appear yet."""
+        self._reserved[working.order.id] = (until, working)
+
+    def foreign(self, order: ExternalOrder) -> None:
+        """Count an order of somebody else in this account at worst case, until its end."""
+        self._foreign[order.perm_id] = order
+
+    def release(self, ts: int) -> None:
+        """Count no order any more whose time in force has ended by then."""
+        for order_id in [i for i, (until, _) in self._reserved.items() if until <= ts]:
+            del self._reserved[order_id]
+
     def _count(self, working: WorkingOrder, sign: int) -> None:
         order = working.order
         if working.state not in OPEN:
@@ -50,8 +65,11 @@ class WorkingOrders:
         return self._net[strategy, instrument]
 
     def open_quantity(self, instrument: InstrumentId, side: Side) -> int:
-        """Return the unfilled units of one side, over all strategies."""
-        return self._open[instrument, side]
+        """Return the units of one side that may yet fill at worst case, over all strategies."""
+        where = instrument, side
+        given_up = sum(w.leaves for _, w in self._reserved.values() if (w.order.instrument, w.order.side) == where)
+        others = sum(o.remaining for o in self._foreign.values() if (o.instrument, o.side) == where)
+        return self._open[where] + given_up + others
 
     def open_orders(self) -> list[WorkingOrder]:
         """Return the orders that can still fill, oldest first."""

@@ -15,6 +15,7 @@ from robotrader.execution.lifecycle import OPEN
 from robotrader.model import (
     NANOS_PER_SECOND,
     BarsClosed,
+    Cancel,
     InstrumentId,
     Order,
     OrderId,
@@ -31,7 +32,7 @@ class ReplayResult(Struct, frozen=True, kw_only=True):
     """A journal fed through today's code.
 
     `identical`: every command came out byte for byte as journaled; `first_difference` says where not.
-    `last_bars_ts`, `last_bars_ns`: end and length of the last bars.
+    `last_bars_ts`, `last_bars_ns`: end and length of the last bars. `cancels`: what was to be canceled, and why.
     """
 
     trader: Trader
@@ -41,6 +42,7 @@ class ReplayResult(Struct, frozen=True, kw_only=True):
     first_difference: str | None
     last_bars_ts: int | None
     last_bars_ns: int
+    cancels: dict[OrderId, str]
 
     @property
     def orders(self) -> dict[OrderId, WorkingOrder]:
@@ -62,6 +64,7 @@ def replay(rows: Sequence[JournalRow], source: SourceFactory) -> ReplayResult:
     made: list[str] = []
     told: list[JournalRow] = []
     events, last, length = 0, None, 0
+    cancels: dict[OrderId, str] = {}
     for row in rows:
         if row.kind == "command":
             told.append(row)
@@ -72,11 +75,13 @@ def replay(rows: Sequence[JournalRow], source: SourceFactory) -> ReplayResult:
         if isinstance(event, BarsClosed):
             last = event.ts_event
             length = event.bars[0].spec.nanos if event.bars else length
-        made += [encode(c).decode() for c in respond(trader, event).commands]
+        commands = respond(trader, event).commands
+        cancels |= {c.order_id: c.reason for c in commands if isinstance(c, Cancel)}
+        made += [encode(c).decode() for c in commands]
     difference = _first_difference(told, made)
     return ReplayResult(
         trader=trader, events=events, commands=len(told), identical=difference is None,
-        first_difference=difference, last_bars_ts=last, last_bars_ns=length,
+        first_difference=difference, last_bars_ts=last, last_bars_ns=length, cancels=cancels,
     )  # fmt: skip
 
 
@@ -90,19 +95,25 @@ def _first_difference(told: Sequence[JournalRow], made: Sequence[str]) -> str | 
 
 
 class Unsettled(Struct, frozen=True, kw_only=True):
-    """Orders whose fate recovery must settle: `unsent` never reached T2, `absent` may have been sent."""
+    """Orders whose fate must be settled.
+
+    `unsent` never reached T2, `absent` may have been sent, `lost` were with the broker, which knows them no more.
+    """
 
     unsent: tuple[Order, ...]
     absent: tuple[Order, ...]
+    lost: tuple[Order, ...]
 
 
 def unsettled(trader: Trader, first: BrokerSnapshot, second: BrokerSnapshot) -> Unsettled:
     """Sort out the open orders that neither of two complete snapshots of the broker knows."""
     seen = first.order_refs | second.order_refs
     open_orders = [w for w in trader.orders if w.state in OPEN]
+    gone = [w for w in open_orders if w.state is not OrderState.AUTHORIZED and w.order.id not in seen]
     return Unsettled(
         unsent=tuple(w.order for w in open_orders if w.state is OrderState.AUTHORIZED),
-        absent=tuple(w.order for w in open_orders if w.state is OrderState.SENDING and w.order.id not in seen),
+        absent=tuple(w.order for w in gone if w.state is OrderState.SENDING),
+        lost=tuple(w.order for w in gone if w.state is not OrderState.SENDING),
     )
 
 
@@ -114,11 +125,14 @@ def in_force(order: Order, last_bars_ts: int | None, now: int) -> bool:
     return order.ts_event == last_bars_ts and now - order.ts_event <= IN_FORCE_NS
 
 
-def position_breaks(trader: Trader, snapshot: BrokerSnapshot) -> tuple[str, ...]:
-    """Return a sentence for each instrument in which broker and ledger disagree."""
+def position_breaks(trader: Trader, snapshot: BrokerSnapshot) -> list[tuple[InstrumentId, int, int]]:
+    """Return (instrument, the broker's units, the ledger's) wherever they disagree.
+
+    What is not configured is nobody's business here: we could neither price nor trade it.
+    """
     held = {iid for book in trader.ledger.books for iid, _ in book.held()}
-    return tuple(
-        f"{iid}: broker holds {snapshot.positions.get(iid, 0)}, ledger {trader.ledger.quantity(iid)}"
-        for iid in sorted(held | set(snapshot.positions))
-        if snapshot.positions.get(iid, 0) != trader.ledger.quantity(iid)
-    )
+    return [
+        (iid, theirs, ours)
+        for iid in sorted(held | (set(snapshot.positions) & trader.instruments))
+        if (theirs := snapshot.positions.get(iid, 0)) != (ours := trader.ledger.quantity(iid))
+    ]

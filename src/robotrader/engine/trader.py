@@ -3,38 +3,42 @@
 Read `Trader.handle` and `Trader._decide` first: decide, size, plan, check, submit.
 """
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from decimal import Decimal
 from typing import assert_never
 
-import msgspec
-
+from robotrader.engine.breaks import Breaks
+from robotrader.engine.control import Control
 from robotrader.engine.market import MarketFacts
 from robotrader.engine.orders import WorkingOrders
 from robotrader.engine.valuation import Valuation
-from robotrader.execution.lifecycle import Alarm, transition
+from robotrader.execution.lifecycle import TERMINAL, Alarm, transition
 from robotrader.execution.planner import plan
 from robotrader.model import (
+    EXTERNAL,
     AccountReported,
-    Action,
     AnyCommand,
     AnyEvent,
     Approved,
     BarsClosed,
+    BreakOpened,
     Cancel,
     CommissionReported,
     Decision,
     Deny,
-    Event,
+    ExternalFill,
+    ExternalOrder,
+    Fill,
     Hold,
     Instrument,
     InstrumentId,
     InvariantViolation,
+    LinkChanged,
     Manifest,
     Order,
     OrderAccepted,
     OrderCanceled,
+    OrderConfirmed,
     OrderEvent,
     OrderExpired,
     OrderFilled,
@@ -53,7 +57,6 @@ from robotrader.model import (
     RiskLimit,
     RunEnded,
     RunStarted,
-    SetTradingState,
     Signal,
     StrategyConfig,
     Submit,
@@ -66,20 +69,14 @@ from robotrader.portfolio.ledger import Ledger
 from robotrader.portfolio.sizing import SizingInputs, parse_sizer, target_quantity
 from robotrader.risk.checks import Facts
 from robotrader.risk.gate import evaluate
-from robotrader.risk.halt import TradingStates
+from robotrader.risk.halt import NO_LINK, TradingStates
 from robotrader.risk.rates import RateWindow
 from robotrader.strategy.contract import SignalSource, SourceFactory
 
 NOTHING: tuple[AnyCommand, ...] = ()
 
-_REQUESTED = {
-    Action.HALT: TradingState.HALTED,
-    Action.REDUCE: TradingState.REDUCING,
-    Action.RESUME: TradingState.ACTIVE,
-}
 
-
-_CAME_TO_NOTHING = {OrderState.VOIDED, OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED}
+_HALTING = {Alarm.ZOMBIE, Alarm.OVERFILL, Alarm.SECOND_PERM_ID}
 
 
 class _Runtime:
@@ -126,8 +123,9 @@ class Trader:
         self._rates = RateWindow()
         self.orders = WorkingOrders()
         self.ledger = Ledger(self._instruments)
-        self.states = TradingStates()
         self._values = Valuation(self.ledger, self._market, self.orders)
+        self.breaks = Breaks(self.ledger, self._market.close)
+        self.control = Control(self.orders, self.breaks, lambda w: self._values.protects(w, self._limits))
 
     def handle(self, event: AnyEvent) -> Sequence[AnyCommand]:
         """Take one event in and return what follows from it.
@@ -140,17 +138,15 @@ class Trader:
         match event:
             case BarsClosed():
                 return self._on_bars(event)
-            case OrderFilled() | CommissionReported():
+            case OrderFilled() | ExternalFill() | ExternalOrder() | CommissionReported():
                 return self._on_execution(event)
             case (
-                OrderSending() | OrderAccepted() | OrderSuspended() | OrderPendingCancel() | OrderCanceled()
-                | OrderRejected() | OrderExpired() | OrderUnresolved() | OrderVoided()
+                OrderSending() | OrderAccepted() | OrderConfirmed() | OrderSuspended() | OrderPendingCancel()
+                | OrderCanceled() | OrderRejected() | OrderExpired() | OrderUnresolved() | OrderVoided()
             ):  # fmt: skip
                 return self._on_order(event)
-            case RequestReceived():
-                return self._set_state(event, _REQUESTED[event.action], event.reason, actor=event.actor)
-            case TradingHalted():
-                return self._set_state(event, TradingState.HALTED, event.reason, actor="trader")
+            case RequestReceived() | BreakOpened() | TradingHalted() | LinkChanged():
+                return self.control.on_event(event)
             case RunStarted():
                 self._configure(event)
                 return NOTHING
@@ -161,6 +157,7 @@ class Trader:
 
     def _on_bars(self, event: BarsClosed) -> Sequence[AnyCommand]:
         self._market.update(event.bars)
+        self.orders.release(event.ts_event)
         out: list[AnyCommand] | None = None
         for runtime in self._runtimes:
             for change in runtime.changed(event):
@@ -216,7 +213,7 @@ class Trader:
         """Gather what the checks may know of this order."""
         iid = order.instrument
         blocked = self.orders.unresolved(iid)
-        state, reason = self.states.effective(order.strategy, iid)
+        state, reason = self.control.states.effective(order.strategy, iid)
         if blocked is not None:
             state, reason = TradingState.HALTED, f"outcome of order {blocked.order.id} is unknown"
         snapshot = self._values.snapshot(order, now, self._limits)
@@ -229,25 +226,36 @@ class Trader:
             state_reason=reason,
         )
 
-    def _on_execution(self, event: OrderFilled | CommissionReported) -> Sequence[AnyCommand]:
+    def _on_execution(
+        self, event: OrderFilled | ExternalFill | ExternalOrder | CommissionReported
+    ) -> Sequence[AnyCommand]:
+        if isinstance(event, OrderFilled):
+            replaced = self.ledger.execution(event.fill.exec_id)
+            return self._on_order(event, replaced) if self.ledger.apply(event.fill) else NOTHING
         if isinstance(event, CommissionReported):
             self.ledger.charge(event.commission)
-            return NOTHING
-        return self._on_order(event) if self.ledger.apply(event.fill) else NOTHING
+        elif isinstance(event, ExternalOrder):
+            self.orders.foreign(event)
+        else:
+            self.ledger.open_book(EXTERNAL, Decimal(0))
+            self.ledger.apply(event.fill)
+        return NOTHING
 
-    def _on_order(self, event: OrderEvent | OrderFilled) -> Sequence[AnyCommand]:
+    def _on_order(self, event: OrderEvent | OrderFilled, replaced: Fill | None = None) -> Sequence[AnyCommand]:
         order_id = event.fill.order_id if isinstance(event, OrderFilled) else event.order_id
         working = self.orders.get(order_id)
         if working is None:
             raise InvariantViolation(f"{type(event).__name__} for order {order_id}, which was never decided")
-        result = transition(working, event)
+        result = transition(working, event, replaced)
         self.orders.put(result.working)
-        if result.working.state in _CAME_TO_NOTHING and result.working.leaves:
+        if isinstance(event, OrderVoided) and event.until is not None:
+            self.orders.reserve(result.working, event.until)
+        if result.working.state in TERMINAL and result.working.leaves:
             self._try_again(result.working.order)
-        if result.alarm not in {Alarm.ZOMBIE, Alarm.OVERFILL}:
+        if result.alarm not in _HALTING:
             return NOTHING
         reason = f"{result.alarm}: order {order_id}"
-        out = list(self._set_state(event, TradingState.HALTED, reason, actor="trader"))
+        out = list(self.control.halt(event, reason))
         if result.alarm is Alarm.ZOMBIE:
             out.append(Cancel(ts_event=event.ts_event, order_id=order_id, reason=reason))
         return out
@@ -261,36 +269,23 @@ class Trader:
                     runtime.again.add(runtime.config.universe.index(order.instrument))
 
     @property
+    def instruments(self) -> Set[InstrumentId]:
+        """Return what is configured."""
+        return self._instruments.keys()
+
+    @property
+    def states(self) -> TradingStates:
+        """Return the trading states of all scopes."""
+        return self.control.states
+
+    @property
     def retrying(self) -> bool:
         """Tell whether an exit waits for the next bar."""
         return any(runtime.again for runtime in self._runtimes)
 
-    def _set_state(self, event: Event, state: TradingState, reason: str, *, actor: str) -> Sequence[AnyCommand]:
-        """Change a scope's state; leaving ACTIVE also cancels the orders that would add risk."""
-        strategy = event.strategy if isinstance(event, RequestReceived) else None
-        instrument = event.instrument if isinstance(event, RequestReceived) else None
-        if not self.states.set((strategy, instrument), state, reason):
-            return NOTHING
-        out: list[AnyCommand] = [
-            SetTradingState(ts_event=event.ts_event, state=state, reason=reason, actor=actor,
-                            strategy=strategy, instrument=instrument)
-        ]  # fmt: skip
-        if state is not TradingState.ACTIVE:
-            out += [
-                Cancel(ts_event=event.ts_event, order_id=w.order.id, reason=f"{state}: {reason}")
-                for w in self.orders.open_orders()
-                if strategy in {None, w.order.strategy} and instrument in {None, w.order.instrument}
-                and w.state is not OrderState.PENDING_CANCEL and not self._stays(w, state)
-            ]  # fmt: skip
-        return out
-
-    def _stays(self, working: WorkingOrder, state: TradingState) -> bool:
-        """Tell whether a stop leaves an open order alone; under a halt, one not yet sent can be sent no more."""
-        unsent = working.state is OrderState.AUTHORIZED and state.severity >= TradingState.HALTED.severity
-        return not unsent and self._values.protects(working, self._limits)
-
     def _configure(self, event: RunStarted) -> None:
-        """Take over a run's configuration; books, orders and states go on."""
+        """Take over a run's configuration; books, orders and states go on, the link is a new one."""
+        self.control.states.link = NO_LINK
         self._instruments.update({i.id: i for i in event.instruments})
         self._market.define(event.instruments)
         self._limits = event.limits
@@ -307,9 +302,3 @@ class Trader:
     def mark(self, ts: int) -> PortfolioMarked:
         """Return all books at the last prices; a projection, not a decision."""
         return self._values.mark(ts)
-
-    def digest(self) -> str:
-        """Return a hash of orders, positions, cash and trading state: equal states have equal hashes."""
-        books = [(b.strategy, b.cash, b.commission, b.positions()) for b in self.ledger.books]
-        state = (list(self.orders), books, self.states.entries())
-        return hashlib.sha256(msgspec.json.encode(state, order="sorted")).hexdigest()

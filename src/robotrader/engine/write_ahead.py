@@ -5,15 +5,20 @@ from collections.abc import Callable, Sequence
 
 from msgspec import structs
 
+from robotrader.engine.invariants import violations
 from robotrader.engine.response import respond
 from robotrader.engine.trader import Trader
 from robotrader.model import (
     AnyCommand,
     AnyEvent,
     BarsClosed,
+    BookAdjusted,
     Cancel,
+    ConnectionLost,
     DataError,
     Deny,
+    ExternalFill,
+    Fill,
     InvariantViolation,
     Order,
     OrderEvent,
@@ -25,7 +30,6 @@ from robotrader.model import (
     OrderVoided,
     Submit,
     TradingHalted,
-    TradingState,
 )
 from robotrader.ports import Arrival, Broker, BrokerMessage, Clock, Journal, Transaction
 
@@ -35,7 +39,10 @@ MAX_DECISION_AGE_BARS = 1.5
 
 
 class WriteAhead:
-    """Journal first, then act. `halted` answers why nothing may be sent, None when it may."""
+    """Journal first, then act. `halted` answers why nothing may be sent, None when it may.
+
+    `cancels` are the orders that the core wants canceled, with its reasons: a cancel may be lost with the link.
+    """
 
     def __init__(
         self, *, trader: Trader, journal: Journal, broker: Broker, clock: Clock, halted: Callable[[], str | None]
@@ -46,8 +53,11 @@ class WriteAhead:
         self._clock = clock
         self._halted = halted
         self.bar_ns = 0
+        self.last_bars_ts: int | None = None
         self.epoch = 0
         self.next_order_id = 1
+        self.cancels: dict[OrderId, str] = {}
+        self._touched: dict[OrderId, OrderState | None] = {}
 
     async def record(self, arrivals: Sequence[Arrival | AnyEvent]) -> list[AnyCommand]:
         """T1: append what arrived, hand it to the core, append what follows; one transaction.
@@ -66,7 +76,11 @@ class WriteAhead:
                     for event in self._interpret(message):
                         self._take(tx, event, out)
                 elif isinstance(arrival, AnyEvent):
-                    self._take(tx, structs.replace(arrival, ts_init=self._clock.now()), out)
+                    now = self._clock.now()  # also the time of what has none of its own
+                    self._take(tx, structs.replace(arrival, ts_event=arrival.ts_event or now, ts_init=now), out)
+            touched, self._touched, now = self._touched, {}, self._clock.now()
+            for broken in violations(self._trader, touched):
+                self._take(tx, TradingHalted(ts_event=now, ts_init=now, reason=f"invariant {broken}"), out)
         return out
 
     def _interpret(self, message: BrokerMessage) -> Sequence[AnyEvent]:
@@ -78,35 +92,67 @@ class WriteAhead:
 
     def _take(self, tx: Transaction, event: AnyEvent, out: list[AnyCommand]) -> None:
         """Append one event and all that follows from it; an event that is already there changes nothing."""
-        if isinstance(event, OrderFilled) and event.ts_init < event.ts_event:  # an execution carries time too
-            event = structs.replace(event, ts_init=event.ts_event)
+        if isinstance(event, OrderFilled | ExternalFill):  # an execution carries time too
+            event = structs.replace(event, ts_init=max(event.ts_init, event.ts_event))
         seq = tx.event(event)
         if seq is None:
+            self._contradict(tx, event, out)
             return
-        if isinstance(event, BarsClosed) and event.bars:
-            self.bar_ns = event.bars[0].spec.nanos
+        if isinstance(event, BarsClosed):
+            self.last_bars_ts = event.ts_event
+            self.bar_ns = event.bars[0].spec.nanos if event.bars else self.bar_ns
+        working = self._trader.orders.get(_order_of(event))
+        if working is not None:
+            self._touched.setdefault(working.order.id, working.state)
         response = respond(self._trader, event)
         for command in response.commands:
             tx.command(command, seq)
-            if isinstance(command, Submit | Deny):
-                self._project(tx, command.order.id, event.ts_init)
+            self._project_command(tx, command, event.ts_init)
         out.extend(response.commands)
+        self.cancels |= {c.order_id: c.reason for c in response.commands if isinstance(c, Cancel)}
         self._project_event(tx, event)
-        if response.failure is not None:
-            log.error("core failed on an event: halting", exc_info=response.failure)
-            reason = f"{type(event).__name__}: {response.failure}"
+        for consequence in self._consequences(event, response.failure):
+            self._take(tx, consequence, out)
+
+    def _consequences(self, event: AnyEvent, failure: Exception | None) -> list[AnyEvent]:
+        """Return the events that follow from an event at once: tickets, and a halt where the core failed on it."""
+        found: list[AnyEvent] = [*self._trader.breaks.offsets(event)] if isinstance(event, ExternalFill) else []
+        if failure is not None:
+            log.error("core failed on an event: halting", exc_info=failure)
+            reason = f"{type(event).__name__}: {failure}"
+            found = [*found, TradingHalted(ts_event=event.ts_event, ts_init=event.ts_init, reason=reason)]
+        return found
+
+    def _contradict(self, tx: Transaction, event: AnyEvent, out: list[AnyCommand]) -> None:
+        """Halt when a booked execution comes again with other content: the journal keeps both, neither is proven."""
+        known = self._trader.ledger.execution(event.fill.exec_id) if isinstance(event, OrderFilled) else None
+        if not isinstance(event, OrderFilled) or known is None or known.revision != event.fill.revision:
+            return
+        booked, told = (f"{fill.quantity} at {fill.price}" for fill in (known, event.fill))
+        if booked != told:
+            reason = f"execution {event.source_id} came with two contents: {booked} is booked, {told} is a conflict"
             self._take(tx, TradingHalted(ts_event=event.ts_event, ts_init=event.ts_init, reason=reason), out)
+
+    def _project_command(self, tx: Transaction, command: AnyCommand, ts: int) -> None:
+        if isinstance(command, Submit | Deny):
+            self._project(tx, command.order.id, ts)
+        elif isinstance(command, BookAdjusted):
+            for fill in command.fills:
+                self._project_position(tx, fill, ts)
 
     def _project_event(self, tx: Transaction, event: AnyEvent) -> None:
         if isinstance(event, OrderFilled):
-            fill = event.fill
-            self._project(tx, fill.order_id, event.ts_init)
-            held = [p for book in self._trader.ledger.books if book.strategy == fill.strategy for p in book.positions()]
-            for position in held:
-                if position.instrument == fill.instrument:
-                    tx.project_position(position, event.ts_init)
+            self._project(tx, event.fill.order_id, event.ts_init)
+            self._project_position(tx, event.fill, event.ts_init)
+        elif isinstance(event, ExternalFill):
+            self._project_position(tx, event.fill, event.ts_init)
         elif isinstance(event, OrderEvent):
             self._project(tx, event.order_id, event.ts_init)
+
+    def _project_position(self, tx: Transaction, fill: Fill, ts: int) -> None:
+        held = (p for book in self._trader.ledger.books if book.strategy == fill.strategy for p in book.positions())
+        for position in (p for p in held if p.instrument == fill.instrument):
+            tx.project_position(position, ts)
 
     def _project(self, tx: Transaction, order_id: OrderId, ts: int) -> None:
         working = self._trader.orders.get(order_id)
@@ -121,22 +167,30 @@ class WriteAhead:
         await self.send([c.order for c in commands if isinstance(c, Submit)])
 
     async def _cancel(self, command: Cancel) -> None:
-        """Ask the broker to cancel; an order that was never sent is void instead."""
+        """Ask the broker to cancel; an order that was never sent is void instead.
+
+        Without a link nothing is asked: every cancel still wanted is repeated when it is back.
+        """
         working, now = self._trader.orders.get(command.order_id), self._clock.now()
         if working is None:
             return
         if working.state is OrderState.AUTHORIZED:
             await self.void([working.order], command.reason, proven=True)
             return
-        self._broker.cancel(command.order_id)
+        try:
+            self._broker.cancel(command.order_id)
+        except ConnectionLost as error:
+            log.warning("cancel of %s waits for the link: %s", command.order_id, error)
+            return
         await self.record([OrderPendingCancel(ts_event=now, ts_init=now, order_id=command.order_id)])
 
-    async def void(self, orders: Sequence[Order], reason: str, *, proven: bool) -> None:
-        """Give orders up that did not reach the broker."""
+    async def void(self, orders: Sequence[Order], reason: str, *, proven: bool, until: int | None = None) -> None:
+        """Give orders up that did not reach the broker, unproven ones with their reservation kept `until`."""
         now = self._clock.now()
         await self.record(
-            [OrderVoided(ts_event=now, ts_init=now, order_id=o.id, proven=proven, reason=reason) for o in orders]
-        )
+            [OrderVoided(ts_event=now, ts_init=now, order_id=o.id, proven=proven, reason=reason, until=until)
+             for o in orders]
+        )  # fmt: skip
 
     async def send(self, orders: Sequence[Order]) -> None:
         """T2, then the socket: re-read latch, trading state, epoch and data age; record SENDING; commit; write.
@@ -164,12 +218,15 @@ class WriteAhead:
              for o, number in numbered]
         )  # fmt: skip
         for order, number in numbered:
-            self._broker.submit(order, number)
+            try:
+                self._broker.submit(order, number)
+            except ConnectionLost as error:  # its promise: nothing was written
+                await self.void([order], f"not sent: {error}", proven=True)
 
     def _stopped(self, order: Order) -> str | None:
-        """Say why trading is halted where this order belongs, whatever was allowed when it was decided."""
-        state, reason = self._trader.states.effective(order.strategy, order.instrument)
-        return f"trading is {state}: {reason}" if state.severity >= TradingState.HALTED.severity else None
+        """Say why this order may not be sent any more, whatever was allowed when it was decided."""
+        working = self._trader.orders.get(order.id)
+        return None if working is None else self._trader.control.refusal(working)
 
     def _stale(self, order: Order, now: int) -> str | None:
         return "decision is stale" if now - order.ts_event > MAX_DECISION_AGE_BARS * self.bar_ns else None
@@ -181,3 +238,10 @@ class WriteAhead:
     async def _requested_halt(self) -> str | None:
         requests = await self._journal.open_requests()
         return next((f"halt requested: {r.reason}" for r in requests if r.action == "halt"), None)
+
+
+def _order_of(event: AnyEvent) -> OrderId:
+    """Return the order that an event is about, an id that no order has if it is about none."""
+    if isinstance(event, OrderFilled):
+        return event.fill.order_id
+    return event.order_id if isinstance(event, OrderEvent) else OrderId("")

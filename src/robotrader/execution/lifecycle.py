@@ -10,9 +10,11 @@ from msgspec import Struct, structs
 
 from robotrader.model import (
     Event,
+    Fill,
     InvariantViolation,
     OrderAccepted,
     OrderCanceled,
+    OrderConfirmed,
     OrderExpired,
     OrderFilled,
     OrderPendingCancel,
@@ -32,6 +34,7 @@ class Trigger(StrEnum):
     SEND = "send"
     ACK = "ack"
     FILL = "fill"
+    CORRECT = "correct"
     CANCEL_REQUEST = "cancel_request"
     CANCEL = "cancel"
     REJECT = "reject"
@@ -41,12 +44,14 @@ class Trigger(StrEnum):
 
 
 class Alarm(StrEnum):
-    """What must not pass in silence; the trader halts on a zombie and on an overfill."""
+    """What must not pass in silence; the trader halts on a zombie, an overfill and a second permId."""
 
     ZOMBIE = "zombie"
     OVERFILL = "overfill"
+    SECOND_PERM_ID = "second permId"
     LATE_FILL = "late_fill"
     LATE_REJECT = "late_reject"
+    LATE_CORRECTION = "late_correction"
 
 
 _S, _T = OrderState, Trigger
@@ -59,33 +64,33 @@ TERMINAL = frozenset({_S.FILLED, _S.DENIED, _S.VOIDED, _S.CANCELED, _S.REJECTED,
 
 _ENDS = {_T.CANCEL: _S.CANCELED, _T.REJECT: _S.REJECTED, _T.EXPIRE: _S.EXPIRED}
 
-# FILL leads to PARTIALLY_FILLED here; `transition` makes it FILLED when nothing is left.
+# What is filled then decides between ACCEPTED, PARTIALLY_FILLED and FILLED: see `_by_quantity`.
 TABLE: dict[OrderState, dict[Trigger, OrderState]] = {
     _S.NEW: {},
     _S.AUTHORIZED: {_T.SEND: _S.SENDING, _T.VOID: _S.VOIDED},
     _S.SENDING: {**_ENDS, _T.ACK: _S.ACCEPTED, _T.FILL: _S.PARTIALLY_FILLED, _T.CANCEL_REQUEST: _S.PENDING_CANCEL,
                  _T.HOLD: _S.SUSPENDED, _T.VOID: _S.VOIDED},
-    _S.ACCEPTED: {**_ENDS, _T.ACK: _S.ACCEPTED, _T.FILL: _S.PARTIALLY_FILLED, _T.CANCEL_REQUEST: _S.PENDING_CANCEL,
-                  _T.HOLD: _S.SUSPENDED},
-    _S.PARTIALLY_FILLED: {_T.ACK: _S.PARTIALLY_FILLED, _T.FILL: _S.PARTIALLY_FILLED, _T.CANCEL: _S.CANCELED,
-                          _T.EXPIRE: _S.EXPIRED, _T.CANCEL_REQUEST: _S.PENDING_CANCEL, _T.HOLD: _S.SUSPENDED,
-                          _T.REJECT: _S.PARTIALLY_FILLED},
-    _S.PENDING_CANCEL: {**_ENDS, _T.ACK: _S.PENDING_CANCEL, _T.FILL: _S.PENDING_CANCEL,
+    _S.ACCEPTED: {**_ENDS, _T.ACK: _S.ACCEPTED, _T.FILL: _S.PARTIALLY_FILLED, _T.CORRECT: _S.ACCEPTED,
+                  _T.CANCEL_REQUEST: _S.PENDING_CANCEL, _T.HOLD: _S.SUSPENDED},
+    _S.PARTIALLY_FILLED: {_T.ACK: _S.PARTIALLY_FILLED, _T.FILL: _S.PARTIALLY_FILLED, _T.CORRECT: _S.PARTIALLY_FILLED,
+                          _T.CANCEL: _S.CANCELED, _T.EXPIRE: _S.EXPIRED, _T.CANCEL_REQUEST: _S.PENDING_CANCEL,
+                          _T.HOLD: _S.SUSPENDED, _T.REJECT: _S.PARTIALLY_FILLED},
+    _S.PENDING_CANCEL: {**_ENDS, _T.ACK: _S.PENDING_CANCEL, _T.FILL: _S.PENDING_CANCEL, _T.CORRECT: _S.PENDING_CANCEL,
                         _T.CANCEL_REQUEST: _S.PENDING_CANCEL, _T.HOLD: _S.PENDING_CANCEL},
-    _S.PENDING_REPLACE: {**_ENDS, _T.ACK: _S.ACCEPTED, _T.FILL: _S.PENDING_REPLACE,
+    _S.PENDING_REPLACE: {**_ENDS, _T.ACK: _S.ACCEPTED, _T.FILL: _S.PENDING_REPLACE, _T.CORRECT: _S.PENDING_REPLACE,
                          _T.CANCEL_REQUEST: _S.PENDING_CANCEL},
-    _S.SUSPENDED: {**_ENDS, _T.ACK: _S.ACCEPTED, _T.FILL: _S.PARTIALLY_FILLED,
+    _S.SUSPENDED: {**_ENDS, _T.ACK: _S.ACCEPTED, _T.FILL: _S.PARTIALLY_FILLED, _T.CORRECT: _S.SUSPENDED,
                    _T.CANCEL_REQUEST: _S.PENDING_CANCEL, _T.HOLD: _S.SUSPENDED},
-    _S.FILLED: dict.fromkeys((_T.ACK, _T.FILL, _T.CANCEL_REQUEST, _T.CANCEL, _T.REJECT, _T.EXPIRE, _T.HOLD), _S.FILLED),
+    _S.FILLED: dict.fromkeys((t for t in _T if t not in {_T.SEND, _T.VOID}), _S.FILLED),
     _S.DENIED: {},
-    **{state: dict.fromkeys((_T.ACK, _T.FILL, _T.CANCEL_REQUEST, _T.CANCEL, _T.REJECT, _T.EXPIRE, _T.HOLD, _T.VOID),
-                            state)
+    **{state: dict.fromkeys((t for t in _T if t is not _T.SEND), state)
        for state in (_S.VOIDED, _S.CANCELED, _S.REJECTED, _S.EXPIRED)},
 }  # fmt: skip
 
 _TRIGGERS: dict[type, Trigger] = {
     OrderSending: _T.SEND,
     OrderAccepted: _T.ACK,
+    OrderConfirmed: _T.ACK,
     OrderFilled: _T.FILL,
     OrderPendingCancel: _T.CANCEL_REQUEST,
     OrderCanceled: _T.CANCEL,
@@ -103,10 +108,11 @@ class Transition(Struct, frozen=True):
     alarm: Alarm | None = None
 
 
-def transition(working: WorkingOrder, event: Event) -> Transition:
-    """Apply one event to one order.
+def transition(working: WorkingOrder, event: Event, replaced: Fill | None = None) -> Transition:
+    """Apply one event to one order; `replaced` is the execution that this one corrects.
 
-    Every event but `OrderUnresolved` also settles an unknown outcome; that of a finished order is known.
+    Every event but `OrderUnresolved` and corrections also settles an unknown outcome; that of a finished order is
+    known. A correction changes what is filled, and never opens an order that ended.
 
     Raises
     ------
@@ -117,23 +123,36 @@ def transition(working: WorkingOrder, event: Event) -> Transition:
         return Transition(working)
     if isinstance(event, OrderUnresolved):
         return Transition(structs.replace(working, unresolved=True, reason=event.reason))
-    trigger = _TRIGGERS[type(event)]
+    trigger = _TRIGGERS[type(event)] if replaced is None else _T.CORRECT
     state = TABLE[working.state].get(trigger)
     if state is None:
         raise InvariantViolation(
             f"order {working.order.id}: {trigger} is not possible in {working.state}", order_id=working.order.id
         )
     filled = working.filled + (event.fill.quantity if isinstance(event, OrderFilled) else 0)
-    if isinstance(event, OrderFilled) and filled >= working.order.quantity and working.state in OPEN:
-        state = _S.FILLED
-    if state is _S.ACCEPTED and filled:
-        state = _S.PARTIALLY_FILLED
-    after = structs.replace(working, state=state, filled=filled, unresolved=False, **_details(working, event))
+    filled -= replaced.quantity if replaced else 0
+    after = structs.replace(
+        working, state=_by_quantity(state, filled, working.order.quantity), filled=filled,
+        unresolved=working.unresolved and trigger is _T.CORRECT, **_details(working, event, replaced),
+    )  # fmt: skip
     return Transition(after, _alarm(working, after, trigger))
 
 
-def _details(working: WorkingOrder, event: Event) -> dict[str, object]:
+def _by_quantity(state: OrderState, filled: int, quantity: int) -> OrderState:
+    """Return an open order's state with so much filled: nothing but executions says how full it is."""
+    if state in OPEN and filled >= quantity:
+        return _S.FILLED
+    if state in {_S.ACCEPTED, _S.PARTIALLY_FILLED}:
+        return _S.PARTIALLY_FILLED if filled else _S.ACCEPTED
+    return state
+
+
+def _details(working: WorkingOrder, event: Event, replaced: Fill | None) -> dict[str, object]:
     """Return the fields that this event adds to the order."""
+    if isinstance(event, OrderFilled) and replaced is not None:
+        new = event.fill
+        return {"reason": f"execution {new.exec_id} was corrected (revision {new.revision}): {new.quantity} at "
+                          f"{new.price}, before {replaced.quantity} at {replaced.price}"}  # fmt: skip
     if isinstance(event, OrderSending):
         return {"broker_order_id": event.broker_order_id}
     if isinstance(event, OrderAccepted) and event.perm_id and event.perm_id not in working.perm_ids:
@@ -152,5 +171,10 @@ def _alarm(before: WorkingOrder, after: WorkingOrder, trigger: Trigger) -> Alarm
     if trigger is _T.REJECT and before.state is _S.PARTIALLY_FILLED:
         return Alarm.LATE_REJECT
     if before.state in TERMINAL and before.state is not _S.FILLED:
-        return {_T.ACK: Alarm.ZOMBIE, _T.FILL: Alarm.LATE_FILL}.get(trigger)
-    return None
+        return _LATE.get(trigger)
+    if len(after.perm_ids) > max(len(before.perm_ids), 1):
+        return Alarm.SECOND_PERM_ID  # there may be two orders at the broker for one intent
+    return Alarm.LATE_CORRECTION if trigger is _T.CORRECT and before.state is _S.FILLED else None
+
+
+_LATE = {_T.ACK: Alarm.ZOMBIE, _T.FILL: Alarm.LATE_FILL, _T.CORRECT: Alarm.LATE_CORRECTION}

@@ -5,7 +5,7 @@ beyond what is held opens a short lot. Each strategy has its own book; the books
 Money is exact `Decimal`, in the instrument's currency (v1: one currency).
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
@@ -17,6 +17,7 @@ from robotrader.model import (
     Instrument,
     InstrumentId,
     InvariantViolation,
+    OrderId,
     Position,
     StrategyId,
     money,
@@ -74,6 +75,13 @@ class Book:
             holding = self._holdings[fill.instrument] = _Holding()
         holding.trade(signed, fill.price, multiplier)
 
+    def correct(self, old: Fill, new: Fill, fills: Iterable[Fill], multiplier: Decimal) -> None:
+        """Book `new` in place of `old`: the instrument's lots come anew of all its `fills`, oldest first."""
+        self.cash += (old.price * old.quantity - new.price * new.quantity) * old.side.sign * multiplier
+        holding = self._holdings[old.instrument] = _Holding()
+        for fill in fills:
+            holding.trade(fill.side.sign * fill.quantity, fill.price, multiplier)
+
     def charge(self, amount: Decimal) -> None:
         """Book a cost (> 0) or a rebate (< 0)."""
         self.cash -= amount
@@ -103,13 +111,18 @@ class Book:
 
 
 class Ledger:
-    """All books. Equal executions count once, whoever calls twice."""
+    """All books. Equal executions count once, whoever calls twice; of a corrected one the highest revision counts.
+
+    `filled` by order and `account` by instrument (signed) count the units once more, past the books: for invariants.
+    """
 
     def __init__(self, instruments: Mapping[InstrumentId, Instrument]) -> None:
         self._instruments = instruments
         self._books: dict[StrategyId, Book] = {}
         self._fills: dict[str, Fill] = {}
-        self._charged: set[str] = set()
+        self._charged: dict[str, Commission] = {}
+        self.filled: defaultdict[OrderId, int] = defaultdict(int)
+        self.account: defaultdict[InstrumentId, int] = defaultdict(int)
 
     def open_book(self, strategy: StrategyId, capital: Decimal) -> None:
         """Open a strategy's book; a changed capital is a deposit or a withdrawal."""
@@ -139,32 +152,49 @@ class Ledger:
         return tuple(self._books.values())
 
     def apply(self, fill: Fill) -> bool:
-        """Book a fill; False when this execution is already booked.
+        """Book a fill; False when this execution is already booked in this or a higher revision.
+
+        A higher revision replaces the one before it, in the same place of the order in which lots close; quantity 0
+        is a bust.
 
         Raises
         ------
         InvariantViolation
-            The same execution came with another revision: corrections are not booked by this version.
+            A correction of another order's execution: what it means is for a person to say.
         """
-        known = self._fills.get(fill.exec_id)
-        if known is not None:
-            if known.revision != fill.revision:
-                raise InvariantViolation(
-                    f"execution {fill.exec_id} was corrected (revision {fill.revision}); resolve by hand",
-                    exec_id=fill.exec_id,
-                )
+        old, book = self._fills.get(fill.exec_id), self.book(fill.strategy)
+        if old is None:
+            book.trade(fill, self._instruments[fill.instrument].multiplier)
+            self._count(fill, fill.quantity)
+            return True
+        if fill.revision <= old.revision:
             return False
-        self.book(fill.strategy).trade(fill, self._instruments[fill.instrument].multiplier)
-        self._fills[fill.exec_id] = fill
+        if (fill.order_id, fill.strategy, fill.instrument, fill.side) != (
+            old.order_id, old.strategy, old.instrument, old.side,
+        ):  # fmt: skip
+            text = f"execution {fill.exec_id} was {old.side} for order {old.order_id}, its revision {fill.revision} is"
+            raise InvariantViolation(f"{text} {fill.side} for {fill.order_id}; compare with TWS", exec_id=fill.exec_id)
+        self._count(fill, fill.quantity - old.quantity)
+        own = (f for f in self._fills.values() if (f.strategy, f.instrument) == (fill.strategy, fill.instrument))
+        book.correct(old, fill, own, self._instruments[fill.instrument].multiplier)
         return True
 
+    def _count(self, fill: Fill, more: int) -> None:
+        self._fills[fill.exec_id] = fill
+        self.filled[fill.order_id] += more
+        self.account[fill.instrument] += fill.side.sign * more
+
+    def execution(self, exec_id: str) -> Fill | None:
+        """Return an execution in the revision that counts, None when it is not booked."""
+        return self._fills.get(exec_id)
+
     def charge(self, commission: Commission) -> bool:
-        """Book a commission; False when it is already booked or its execution is unknown."""
-        fill = self._fills.get(commission.exec_id)
-        if fill is None or commission.exec_id in self._charged:
+        """Book a commission, a higher revision in place of the one before; False for old news and strangers' costs."""
+        fill, old = self._fills.get(commission.exec_id), self._charged.get(commission.exec_id)
+        if fill is None or (old is not None and commission.revision <= old.revision):
             return False
-        self._charged.add(commission.exec_id)
-        self.book(fill.strategy).charge(commission.amount)
+        self._charged[commission.exec_id] = commission
+        self.book(fill.strategy).charge(commission.amount - (old.amount if old else _ZERO))
         return True
 
     def quantity(self, instrument: InstrumentId) -> int:

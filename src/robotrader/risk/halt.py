@@ -6,12 +6,19 @@ Scope = tuple[StrategyId | None, InstrumentId | None]
 
 GLOBAL: Scope = (None, None)
 
+NO_LINK = (TradingState.ACTIVE, "")
+"""What the link lets through where none was ever reported: a backtest has none."""
+
 
 class TradingStates:
-    """The current state and reason of each scope; a scope without an entry is ACTIVE."""
+    """The current state and reason of each scope; a scope without an entry is ACTIVE.
+
+    `link` is what the connection to the broker lets through: it comes and goes by itself and is nobody's order.
+    """
 
     def __init__(self) -> None:
         self._states: dict[Scope, tuple[TradingState, str]] = {}
+        self.link = NO_LINK
 
     def set(self, scope: Scope, state: TradingState, reason: str) -> bool:
         """Set a scope's state; False when it already was so."""
@@ -25,9 +32,9 @@ class TradingStates:
         return self._states.get(scope, (TradingState.ACTIVE, ""))
 
     def effective(self, strategy: StrategyId, instrument: InstrumentId) -> tuple[TradingState, str]:
-        """Return the worst of global, strategy and instrument, with its reason."""
+        """Return the worst of global, strategy, instrument and link, with its reason."""
         scopes: tuple[Scope, ...] = (GLOBAL, (strategy, None), (None, instrument), (strategy, instrument))
-        return max((self.of(s) for s in scopes), key=lambda entry: entry[0].severity)
+        return max((*(self.of(s) for s in scopes), self.link), key=lambda entry: entry[0].severity)
 
     def entries(self) -> list[tuple[str, str, TradingState, str]]:
         """Return (strategy, instrument, state, reason) of every scope that was ever set; "" is all of them."""

@@ -12,6 +12,7 @@ from robotrader.model import (
     Action,
     BarsClosed,
     ConnectionLost,
+    LinkState,
     OrderAccepted,
     OrderFilled,
     RequestReceived,
@@ -19,7 +20,7 @@ from robotrader.model import (
     SetTradingState,
     TradingState,
 )
-from robotrader.ports import Arrival, LinkChanged, RequestRow, TimeAdvanced
+from robotrader.ports import RequestRow, TimeAdvanced
 from tests import builders as make
 from tests.fakes import MemoryStorage, Script, message, snapshot
 from tests.unit.engine.stage import NAN, execution
@@ -48,6 +49,7 @@ def test_a_run_in_lock_step_from_the_first_bar_to_the_end() -> None:
             batches=[[at(0)], [at(1)], [at(2)], [at(3, ended=True)]],
             history=[make.bars_closed(0)], live=[make.bars_closed(1), make.bars_closed(2)], warmup_bars=5,
         )  # fmt: skip
+        life.broker.on_submit = lambda order: life.inbox.put(message(make.filled(order, exec_id=order.id)))
         await runner.start()
         assert await runner.run() == "the source of time ended"
         await runner.finish(compare=False)
@@ -77,20 +79,13 @@ def test_time_moves_in_the_order_of_arrival() -> None:
     run(test())
 
 
-@pytest.mark.parametrize(
-    ("last", "reason"),
-    [(LinkChanged(connected=False, reason="socket closed"), "link lost: socket closed"), (None, "asked to")],
-)
-def test_a_lost_link_and_a_request_to_stop_end_the_run(last: Arrival | None, reason: str) -> None:
+def test_a_request_to_stop_ends_the_run() -> None:
     async def test() -> None:
         life = Life(MemoryStorage())
-        runner = life.runner(batches=[[LinkChanged(connected=True, reason="up")]])
+        runner = life.runner()
         await runner.start()
-        if last is None:
-            runner.stop("asked to")
-        else:
-            life.inbox.put(last)
-        assert await runner.run() == reason
+        runner.stop("asked to")
+        assert await runner.run() == "asked to"
 
     run(test())
 
@@ -226,7 +221,7 @@ def test_a_clock_that_stands_at_zero_is_waited_for_and_nothing_that_arrives_mean
 def test_a_gateway_that_hangs_up_before_it_says_the_time_cannot_be_traded_with() -> None:
     async def test() -> None:
         life = Life(MemoryStorage(), now=0)
-        runner = life.runner(batches=[[LinkChanged(connected=False, reason="no")]])
+        runner = life.runner(batches=[[make.link(LinkState.DISCONNECTED)]])
         with pytest.raises(ConnectionLost):
             await runner.start()
         assert life.storage.rows == []

@@ -5,13 +5,14 @@ from math import nan
 
 from robotrader.adapters.clocks import BrokerClock
 from robotrader.engine.inbox import Inbox
-from robotrader.engine.runner import Runner, World
+from robotrader.engine.runner import Runner
 from robotrader.engine.trader import Trader
+from robotrader.engine.world import World
 from robotrader.engine.write_ahead import WriteAhead
 from robotrader.model import AnyCommand, AnyEvent, BarsClosed, OrderId, RunStarted, decode_command, decode_event
 from robotrader.ports import Arrival, Journal
 from tests import builders as make
-from tests.fakes import FakeBroker, MemoryStorage, Pulled, Script, ScriptedFeed, scripted
+from tests.fakes import FakeBroker, FakeLink, MemoryStorage, Pulled, Script, ScriptedFeed, scripted
 from tests.unit.engine.stage import started
 
 BUY_ON_DAY_0: Script = {0: (1.0, nan)}
@@ -31,6 +32,7 @@ class Life:
         self.storage = storage
         self.journal: Journal = storage.open()
         self.broker = FakeBroker()
+        self.link = FakeLink()
         self.inbox = Inbox()
         self.clock = BrokerClock(Pulled(self.inbox, []), start=now)
         self.flag: str | None = None
@@ -50,13 +52,14 @@ class Life:
 
     def runner(
         self, *, batches: Sequence[Sequence[Arrival]] = (), history: Sequence[BarsClosed] = (),
-        live: Sequence[BarsClosed] = (), warmup_bars: int = 0,
+        live: Sequence[BarsClosed] = (), warmup_bars: int = 0, reconciles: bool = False,
     ) -> Runner:  # fmt: skip
         """Return the runner of this life; each batch arrives when the runner has nothing else to do."""
         feed = ScriptedFeed(self.inbox, history=history, live=live)
         clock = BrokerClock(Pulled(self.inbox, batches or [[]]), start=self.clock.now())
-        world = World(journal=self.journal, broker=self.broker, feed=feed, clock=clock, inbox=self.inbox,
-                      latch=self.latch, source=self.source)  # fmt: skip
+        world = World(journal=self.journal, link=self.link, broker=self.broker, feed=feed, clock=clock,
+                      inbox=self.inbox, latch=self.latch, source=self.source,
+                      sessions=make.SESSIONS, reconciles=reconciles)  # fmt: skip
         return Runner(world, self.run, warmup_bars=warmup_bars)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from robotrader.execution.lifecycle import OPEN, TABLE, TERMINAL, Alarm, Trigger, transition
+from robotrader.execution.lifecycle import OPEN, TABLE, TERMINAL, Alarm, Transition, Trigger, transition
 from robotrader.model import (
     AnyEvent,
     InvariantViolation,
@@ -19,31 +19,34 @@ from robotrader.model import (
     OrderSuspended,
     OrderUnresolved,
     OrderVoided,
+    WorkingOrder,
 )
 from tests import builders as make
 
 S, T = OrderState, Trigger
 
-COLUMNS = ("send", "ack", "fill_part", "fill_full", "cancel_request", "cancel", "reject", "expire", "hold", "void")
+COLUMNS = (
+    "send", "ack", "fill_part", "fill_full", "cancel_request", "cancel", "reject", "expire", "hold", "void", "correct",
+)  # fmt: skip
 
 # The design's table; `-` is illegal. Its rows for Draft and Denied have no transitions; AUTHORIZED is its Authorised.
 # Not in the vocabulary: requests to replace (no column here, nothing leads to PENDING_REPLACE) and a refused cancel
 # (the design's "cancel-reject"; the broker refusing the order itself ends it in PENDING_CANCEL too).
 DOCUMENTED = """
-NEW              -       -        -        -        -              -        -        -       -         -
-AUTHORIZED       SENDING -        -        -        -              -        -        -       -         VOIDED
-SENDING          -       ACCEPTED PARTIAL  FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED SUSPENDED VOIDED
-ACCEPTED         -       same     PARTIAL  FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED SUSPENDED -
-PARTIALLY_FILLED -       same     same     FILLED   PENDING_CANCEL CANCELED same!    EXPIRED SUSPENDED -
-PENDING_CANCEL   -       same     same     FILLED   same           CANCELED REJECTED EXPIRED same      -
-PENDING_REPLACE  -       ACCEPTED same     FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED -         -
-SUSPENDED        -       ACCEPTED PARTIAL  FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED same      -
-CANCELED         -       same!    same!    same!    same           same     same     same    same      same
-EXPIRED          -       same!    same!    same!    same           same     same     same    same      same
-REJECTED         -       same!    same!    same!    same           same     same     same    same      same
-VOIDED           -       same!    same!    same!    same           same     same     same    same      same
-FILLED           -       same     same!    same!    same           same     same     same    same      -
-DENIED           -       -        -        -        -              -        -        -       -         -
+NEW              -       -        -        -        -              -        -        -       -         -      -
+AUTHORIZED       SENDING -        -        -        -              -        -        -       -         VOIDED -
+SENDING          -       ACCEPTED PARTIAL  FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED SUSPENDED VOIDED -
+ACCEPTED         -       same     PARTIAL  FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED SUSPENDED -      PARTIAL
+PARTIALLY_FILLED -       same     same     FILLED   PENDING_CANCEL CANCELED same!    EXPIRED SUSPENDED -      same
+PENDING_CANCEL   -       same     same     FILLED   same           CANCELED REJECTED EXPIRED same      -      same
+PENDING_REPLACE  -       ACCEPTED same     FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED -         -      same
+SUSPENDED        -       ACCEPTED PARTIAL  FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED same      -      same
+CANCELED         -       same!    same!    same!    same           same     same     same    same      same   same!
+EXPIRED          -       same!    same!    same!    same           same     same     same    same      same   same!
+REJECTED         -       same!    same!    same!    same           same     same     same    same      same   same!
+VOIDED           -       same!    same!    same!    same           same     same     same    same      same   same!
+FILLED           -       same     same!    same!    same           same     same     same    same      -      same!
+DENIED           -       -        -        -        -              -        -        -       -         -      -
 """
 
 ORDER = make.order(quantity=100)
@@ -64,6 +67,20 @@ def cells() -> Iterator[Cell]:
         assert len(row) == len(COLUMNS)
         for column, expected in zip(COLUMNS, row, strict=True):
             yield Cell(S(name), column, expected.replace("PARTIAL", "PARTIALLY_FILLED"))
+
+
+def happen(before: WorkingOrder, column: str) -> Transition:
+    """Let a column happen; the correction is of a bust back to 10 units, or of 10 units less than were counted."""
+    if column != "correct":
+        return transition(before, event_of(column, before.filled))
+    old, new = (20, 10) if before.filled else (0, 10)
+    return corrected(before, old, new)
+
+
+def corrected(before: WorkingOrder, old: int, new: int) -> Transition:
+    """Correct one execution from `old` to `new` units."""
+    told = make.filled(ORDER, quantity=new, revision=2, price="99.00")
+    return transition(before, told, make.filled(ORDER, quantity=old).fill)
 
 
 def event_of(column: str, filled: int = 0) -> AnyEvent:
@@ -87,7 +104,7 @@ def event_of(column: str, filled: int = 0) -> AnyEvent:
 @pytest.mark.parametrize("cell", [c for c in cells() if c.expected != "-"], ids=lambda c: f"{c.state}-{c.column}")
 def test_each_documented_transition_leads_where_the_design_says(cell: Cell) -> None:
     before = make.working(ORDER, cell.state, filled=FILLED_BEFORE.get(cell.state, 0))
-    result = transition(before, event_of(cell.column, before.filled))
+    result = happen(before, cell.column)
     expected = cell.state if cell.expected.startswith("same") else S(cell.expected)
     assert result.working.state is expected
     assert (result.alarm is not None) == cell.expected.endswith("!"), f"alarm: {result.alarm}"
@@ -97,7 +114,7 @@ def test_each_documented_transition_leads_where_the_design_says(cell: Cell) -> N
 def test_what_the_design_calls_illegal_breaks_an_invariant(cell: Cell) -> None:
     before = make.working(ORDER, cell.state, filled=FILLED_BEFORE.get(cell.state, 0))
     with pytest.raises(InvariantViolation, match=f"not possible in {cell.state}"):
-        transition(before, event_of(cell.column, before.filled))
+        happen(before, cell.column)
 
 
 def test_every_state_has_a_row_here_and_in_the_code() -> None:
@@ -145,6 +162,35 @@ def test_a_refusal_after_a_partial_fill_is_heard_and_changes_nothing() -> None:
 def test_an_order_that_had_fills_comes_back_from_suspension_partially_filled() -> None:
     back = transition(make.working(ORDER, S.SUSPENDED, filled=HELD), event_of("ack"))
     assert back.working.state is S.PARTIALLY_FILLED
+
+
+def test_a_correction_recomputes_what_is_filled_and_says_why() -> None:
+    result = corrected(make.working(ORDER, S.PARTIALLY_FILLED, filled=50), 30, 20).working
+    assert (result.state, result.filled) == (S.PARTIALLY_FILLED, 40)
+    assert result.reason == "execution 0001 was corrected (revision 2): 20 at 99.00, before 30 at 100.50"
+
+
+def test_a_bust_of_all_that_was_filled_leaves_an_open_order_untouched() -> None:
+    assert corrected(make.working(ORDER, S.PARTIALLY_FILLED, filled=50), 50, 0).working.state is S.ACCEPTED
+    assert transition(make.working(ORDER, S.SENDING), make.filled(ORDER, quantity=0)).working.state is S.ACCEPTED
+
+
+def test_a_correction_can_fill_an_open_order_and_overfill_it() -> None:
+    full = corrected(make.working(ORDER, S.PENDING_CANCEL, filled=90), 10, 20)
+    assert (full.working.state, full.alarm) == (S.FILLED, None)
+    assert corrected(make.working(ORDER, S.PARTIALLY_FILLED, filled=90), 10, 30).alarm is Alarm.OVERFILL
+
+
+def test_an_order_that_ended_stays_ended_with_what_its_corrected_executions_say() -> None:
+    for state in TERMINAL - {S.DENIED}:
+        result = corrected(make.working(ORDER, state, filled=100), 100, 60)
+        assert (result.working.state, result.working.filled) == (state, 60)
+        assert result.alarm is Alarm.LATE_CORRECTION
+
+
+def test_a_correction_settles_no_unknown_outcome() -> None:
+    unknown = make.working(ORDER, S.PARTIALLY_FILLED, filled=50, unresolved=True)
+    assert corrected(unknown, 50, 40).working.unresolved
 
 
 def test_a_canceled_order_keeps_its_fills() -> None:

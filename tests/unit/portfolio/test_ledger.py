@@ -150,11 +150,65 @@ def test_a_cost_of_an_execution_that_is_not_ours_is_not_charged() -> None:
     assert made.book(A).cash == CAPITAL
 
 
-def test_a_corrected_execution_is_a_persons_decision() -> None:
+def corrected(n: int, signed: int, price: str, revision: int = 2) -> Fill:
+    return structs.replace(fill(n, signed, price), revision=revision)
+
+
+def test_a_correction_replaces_the_execution_in_cash_lots_and_realized_profit() -> None:
+    made = ledger(*trades((100, "10.00"), (100, "12.00"), (-150, "15.00")))
+    assert made.apply(corrected(0, 60, "11.00"))
+    # 60 x (15 - 11) + 90 x (15 - 12): the sale reaches into the second lot
+    assert made.book(A).realized_pnl == D(510)
+    assert (position(made.book(A)).quantity, position(made.book(A)).average_price) == (10, D("12.000000"))
+    assert made.book(A).cash == CAPITAL - 660 - 1_200 + 2_250
+    assert made.execution("e0") == corrected(0, 60, "11.00")
+
+
+def test_a_corrected_lot_keeps_its_place_in_the_line() -> None:
+    made = ledger(*trades((10, "10.00"), (10, "20.00")))
+    made.apply(corrected(0, 10, "11.00"))
+    made.apply(fill(9, -10, "30.00"))
+    assert made.book(A).realized_pnl == D(190), "the corrected lot is still the oldest"
+
+
+def test_a_busted_execution_never_was() -> None:
+    made = ledger(*trades((100, "10.00"), (-100, "12.00")))
+    assert made.apply(structs.replace(corrected(1, -100, "12.00"), quantity=0))
+    assert (made.quantity(SPY), made.book(A).realized_pnl) == (100, D(0))
+    assert made.book(A).cash == CAPITAL - 1_000
+
+
+def test_a_correction_leaves_other_books_and_instruments_alone() -> None:
+    made = ledger(fill(1, 10, "10.00"), fill(2, 20, "11.00", strategy=B), fill(3, 30, "5.00", instrument=QQQ))
+    made.apply(corrected(1, 7, "10.00"))
+    assert [book.quantity(SPY) for book in made.books] == [7, 20]
+    assert made.quantity(QQQ) == 30
+    assert made.book(B).cash == CAPITAL - 220
+
+
+def test_an_older_or_equal_revision_is_old_news() -> None:
+    made = ledger(corrected(1, 60, "10.00", revision=3))
+    for old in (fill(1, 100, "10.00"), corrected(1, 80, "10.00"), corrected(1, 50, "9.00", revision=3)):
+        assert not made.apply(old)
+    assert made.quantity(SPY) == 60
+
+
+def test_a_correction_that_names_another_order_is_a_persons_matter() -> None:
     made = ledger(fill(1, 100, "10.00"))
-    with pytest.raises(InvariantViolation, match="corrected"):
-        made.apply(structs.replace(fill(1, 90, "10.00"), revision=2))
+    for wrong in (
+        structs.replace(corrected(1, 90, "10.00"), order_id=OrderId("o2")),
+        structs.replace(corrected(1, 90, "10.00"), side=Side.SELL),
+    ):
+        with pytest.raises(InvariantViolation, match="compare with TWS"):
+            made.apply(wrong)
     assert made.quantity(SPY) == 100
+
+
+def test_a_corrected_commission_replaces_the_one_before() -> None:
+    made = ledger(fill(1, 100, "10.00"))
+    costs = [Commission(exec_id="e1", revision=n, amount=D(amount)) for n, amount in ((1, "1.00"), (3, "0.40"), (2, 9))]
+    assert [made.charge(cost) for cost in costs] == [True, True, False]
+    assert (made.book(A).commission, made.book(A).cash) == (D("0.40"), CAPITAL - D("1000.40"))
 
 
 def test_a_fill_of_a_strategy_without_a_book_is_not_booked() -> None:

@@ -11,9 +11,11 @@ from robotrader.model import (
     Action,
     Bar,
     BarSpec,
+    BreakOpened,
     Commission,
     Fill,
     InstrumentId,
+    LinkChanged,
     Order,
     OrderId,
     OrderState,
@@ -63,6 +65,7 @@ class FakeReader:
     def __init__(self) -> None:
         self.seq = 0
         self.run_row: RunRow | None = None
+        self.linked: LinkChanged | None = None
         self.state_rows: list[TradingStateRow] = []
         self.position_rows: list[PositionRow] = []
         self.book_rows: list[MarkRow] = []
@@ -107,6 +110,15 @@ class FakeReader:
         price = PRICES[instrument]
         bar = {"open": price, "high": price, "low": price, "close": price, "volume": 1e6}
         return [] if ts is None else [Bar(instrument=instrument, ts_event=ts, spec=BarSpec.DAY, **bar)]
+
+    def link(self) -> LinkChanged | None:
+        return self.linked
+
+    def breaks(self) -> Sequence[BreakOpened]:
+        return []
+
+    def compared(self) -> int:
+        return 0
 
     def last_bar_times(self) -> dict[InstrumentId, int]:
         return dict(self.bar_times)

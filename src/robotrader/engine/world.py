@@ -1,0 +1,29 @@
+"""The adapters that a runner works with."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from robotrader.engine.inbox import Inbox
+from robotrader.model import SessionTable
+from robotrader.ports import Broker, Clock, Journal, Link, MarketData
+from robotrader.strategy.contract import SourceFactory
+
+
+class World(Struct, frozen=True, kw_only=True):
+    """One trader's world.
+
+    `latch` says why nothing may be sent (flag file), None if it may; `reconciles`: the broker is compared with at
+    intervals too, which a clock that stands between sessions does not need.
+    """
+
+    journal: Journal
+    link: Link
+    broker: Broker
+    feed: MarketData
+    clock: Clock
+    inbox: Inbox
+    latch: Callable[[], str | None]
+    source: SourceFactory
+    sessions: SessionTable
+    reconciles: bool = False
