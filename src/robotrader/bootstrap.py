@@ -1,8 +1,9 @@
 """The composition root: the only file that names concrete adapters."""
 
 import asyncio
-import contextlib
+import datetime as dt
 import os
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,10 +16,11 @@ from msgspec import Struct
 from robotrader import __version__
 from robotrader.adapters import halt_file, process_files
 from robotrader.adapters.process_files import single_writer, write_port
-from robotrader.config import Settings, validate
+from robotrader.config import BrokerSettings, Settings, validate
 from robotrader.model import (
     Action,
     ConfigError,
+    InstrumentId,
     RunStarted,
     SessionTable,
     StrategyConfig,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from robotrader.web.requests import RequestAck
 
 JOURNAL = "journal.sqlite"
+LOGINS = "run/logins.jsonl"
 CALENDAR = ("1990-01-01", "2035-12-31")
 """Sessions that a trader knows: far enough both ways for any sample and any GTC order."""
 
@@ -80,11 +83,16 @@ def sessions(start: str, end: str) -> SessionTable:
 
 
 class Costs(Struct, frozen=True, kw_only=True):
-    """What the simulated venue charges: `commission` as in `simulation.costs.cost_model`, half a spread in bps."""
+    """What the simulated venue charges and fills.
+
+    `commission` as in `simulation.costs.cost_model`, half a spread in bps; `participation` is the share of a bar's
+    volume that fills at most, None all of it.
+    """
 
     commission: str = "ibkr_fixed"
     half_spread_bps: Decimal = Decimal(1)
     fill: str = "next_open"
+    participation: float | None = None
 
 
 def backtest(
@@ -113,7 +121,10 @@ def _venue(panel: "Panel", costs: Costs) -> Any:
 
     model = cost_model(costs.commission)
     instruments = {i.id: i for i in panel.instruments}
-    return Venue(instruments, model, fill=FillAt(costs.fill), half_spread_bps=costs.half_spread_bps)
+    return Venue(
+        instruments, model, fill=FillAt(costs.fill), half_spread_bps=costs.half_spread_bps,
+        participation=costs.participation,
+    )  # fmt: skip
 
 
 def database(state: Path, *, busy_timeout_s: float = 5.0) -> "Database":
@@ -140,13 +151,20 @@ def reader(state: Path) -> "JournalReader":
 
 
 def verify(state: Path) -> "VerifyReport":
-    """Judge the journal of a state folder: file, chain, triggers, invariants, replay."""
+    """Judge the journal of a state folder: file, chain, triggers, invariants, replay, a gateway's record beside it."""
     from robotrader.adapters.sql.verify import verify as judge
     from robotrader.engine.recovery import replay
+    from robotrader.simulation.gateway.record import LOG_NAME, GatewayRecord
     from robotrader.strategy.loading import trailing_source
 
+    # read before the journal: what the gateway received by then must be in it
+    record = GatewayRecord.read(state) if (state / LOG_NAME).exists() else None
+    placed = None if record is None else [
+        (p.order_ref, p.order.action, int(p.order.quantity or 0))
+        for p in record.placements if not p.modify and p.order_ref.startswith("RT-")
+    ]  # fmt: skip
     with database(state) as journal:
-        return judge(journal, replay=lambda rows: replay(rows, trailing_source))
+        return judge(journal, replay=lambda rows: replay(rows, trailing_source), placed=placed)
 
 
 def stats(state: Path) -> "Stats":
@@ -168,11 +186,13 @@ async def journal_rows(state: Path) -> "Sequence[JournalRow]":
         await journal.close()
 
 
-def request(state: Path, action: Action, reason: str, actor: str, *, console: bool = False) -> "RequestAck":
+def request(
+    state: Path, action: Action, reason: str, actor: str, *, console: bool = False, about: InstrumentId | None = None
+) -> "RequestAck":
     """Make an operator's request durable: a row for the trader, and for a halt also the flag file.
 
     The flag is raised first and lowered last, so that a failure in between leaves trading halted. Only the
-    console lowers it: to resume, or to go from halted to reducing.
+    console lowers it: to resume, or to go from halted to reducing. `about` is the instrument of a ticket to resolve.
 
     Raises
     ------
@@ -184,7 +204,9 @@ def request(state: Path, action: Action, reason: str, actor: str, *, console: bo
     from robotrader.web.requests import RequestAck
 
     now = time.time_ns()
-    row = RequestRow(id=f"{action}-{now}-{os.getpid()}", ts=now, action=action, reason=reason, actor=actor)
+    row = RequestRow(
+        id=f"{action}-{now}-{os.getpid()}", ts=now, action=action, reason=reason, actor=actor, instrument=about
+    )
     halting = action is Action.HALT
     if halting:
         halt_file.raise_flag(state, reason)
@@ -195,7 +217,7 @@ def request(state: Path, action: Action, reason: str, actor: str, *, console: bo
         if not halting:
             raise
         recorded = False  # the flag stands, whatever is wrong with the journal
-    if console and not halting:
+    if console and action in {Action.REDUCE, Action.RESUME}:
         halt_file.lower_flag(state)
     return RequestAck(request_id=row.id, action=action, recorded=recorded, flagged=halting)
 
@@ -236,8 +258,10 @@ async def serving(panel: "Panel", costs: Costs, config: "GatewayConfig", *, port
         await server.close()
 
 
-async def trade(settings: Settings, state: Path, *, stop: "asyncio.Event | None" = None) -> str:
-    """Run a trader to its end and return the reason.
+async def trade(
+    settings: Settings, state: Path, *, stop: "asyncio.Event | None" = None, now: Callable[[], int] = time.time_ns
+) -> str:
+    """Run a trader to its end and return the reason; `now` is the system's time, ns UTC.
 
     Raises
     ------
@@ -251,17 +275,18 @@ async def trade(settings: Settings, state: Path, *, stop: "asyncio.Event | None"
         raise ConfigError("; ".join(reasons))
     with single_writer(state):
         migrate(state)
-        return await _trade(settings, state, stop or asyncio.Event())
+        return await _trade(settings, state, stop or asyncio.Event(), now)
 
 
-async def _trade(settings: Settings, state: Path, stop: asyncio.Event) -> str:
+async def _trade(settings: Settings, state: Path, stop: asyncio.Event, now: Callable[[], int]) -> str:
     from robotrader.adapters.clocks import BrokerClock, SystemClock
     from robotrader.adapters.ibkr.broker import IbkrBroker
     from robotrader.adapters.ibkr.connection import IbkrConnection
     from robotrader.adapters.ibkr.feed import IbkrFeed
     from robotrader.adapters.sql.journal import SqlJournal
     from robotrader.engine.inbox import Inbox
-    from robotrader.engine.runner import Runner, World
+    from robotrader.engine.runner import Runner
+    from robotrader.engine.world import World
     from robotrader.strategy.loading import load_strategy, trailing_source
 
     inbox, where = Inbox(), settings.broker
@@ -269,25 +294,44 @@ async def _trade(settings: Settings, state: Path, stop: asyncio.Event) -> str:
     connection = IbkrConnection(
         inbox, account=where.account, account_prefix=where.account_prefix, lock_step=where.lock_step
     )
-    clock = BrokerClock(connection.request_time) if where.lock_step else SystemClock()
+    clock = BrokerClock(connection.request_time) if where.lock_step else SystemClock(now)
+    table = sessions(*CALENDAR)
+    link = _supervisor(connection, inbox, clock, where, state=state)
     journal = SqlJournal(database(state))
     try:
-        await connection.connect(where.host, where.port, where.client_id)
+        await link.open()
+        broker = IbkrBroker(connection, settings.instruments)
+        broker.watch_account()
         world = World(
-            journal=journal, clock=clock, inbox=inbox, source=trailing_source, latch=lambda: halt_file.read_flag(state),
-            broker=IbkrBroker(connection, settings.instruments),
-            feed=IbkrFeed(connection, inbox, settings.instruments, sessions(*CALENDAR),
+            journal=journal, link=link, clock=clock, inbox=inbox, source=trailing_source,
+            latch=lambda: halt_file.read_flag(state), broker=broker, sessions=table,
+            reconciles=not where.lock_step,
+            feed=IbkrFeed(connection, inbox, settings.instruments, table,
                           grace_s=0.0 if where.lock_step else CLOSE_GRACE_S),
         )  # fmt: skip
         runner = Runner(world, _run_started(settings), warmup_bars=warmup)
         await runner.start()
-        async with _background(_watch(stop, runner), None if where.lock_step else _tick(inbox, clock)):
+        async with _background(_watch(stop, runner), link.run(), None if where.lock_step else _tick(inbox, clock)):
             reason = await runner.run()
         await runner.finish(compare=connection.connected)
         return reason
     finally:
-        await connection.close()
+        await link.close()
         await journal.close()
+
+
+def _supervisor(connection: Any, inbox: Any, clock: Any, where: BrokerSettings, *, state: Path) -> Any:
+    """Return what keeps the connection up: with a file that remembers its logins over restarts."""
+    from robotrader.adapters.ibkr.budget import LoginBudget
+    from robotrader.adapters.ibkr.resets import ResetSchedule
+    from robotrader.adapters.ibkr.supervisor import Endpoint, Supervisor
+
+    return Supervisor(
+        connection, inbox, clock, Endpoint(host=where.host, port=where.port, client_id=where.client_id),
+        schedule=ResetSchedule(restart=dt.time.fromisoformat(where.restart_at), zone=where.restart_zone),
+        budget=LoginBudget(state / LOGINS, clock.now(), per_hour=where.logins_per_hour),
+        rng=random.Random(where.client_id),  # noqa: S311 - jitter, not a secret
+    )  # fmt: skip
 
 
 def _run_started(settings: Settings) -> RunStarted:
@@ -314,15 +358,19 @@ async def _tick(inbox: Any, clock: Any) -> None:
 
 @asynccontextmanager
 async def _background(*coroutines: Any) -> AsyncIterator[None]:
-    """Run coroutines beside the block, and end them with it."""
+    """Run coroutines beside the block, and end them with it; one that fails ends the block with its error."""
+    block = asyncio.current_task()
     tasks = [asyncio.create_task(c) for c in coroutines if c is not None]
+    for task in tasks:
+        task.add_done_callback(lambda t: t.cancelled() or t.exception() is None or (block and block.cancel()))
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
 
 
 class DashboardOptions(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
+from zoneinfo import available_timezones
 
 import msgspec
 import platformdirs
@@ -33,6 +34,8 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class BrokerSettings(Section, frozen=True, kw_only=True):
     """Where IB Gateway or TWS listens. `account` must be what it reports, and begin with `account_prefix`.
 
+    `restart_at`, `restart_zone`: when the gateway restarts itself each day, as its settings say; from two minutes
+    before, nothing new is begun. `logins_per_hour` bounds the logins, over restarts of the trader too.
     `lock_step`: time stands until the broker sends it (gateway simulator only).
     """
 
@@ -41,6 +44,9 @@ class BrokerSettings(Section, frozen=True, kw_only=True):
     client_id: Annotated[int, Meta(ge=0, le=2_147_483_647)] = 1
     account: str = ""
     account_prefix: str = "DU"
+    restart_at: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "23:45"
+    restart_zone: str = "America/New_York"
+    logins_per_hour: Annotated[int, Meta(ge=1)] = 20
     lock_step: bool = False
 
 
@@ -284,21 +290,26 @@ def _convert(document: dict[str, Any], origins: Origins) -> Settings:
 
 def _check(settings: Settings) -> None:
     """Refuse values that fit their types but not each other."""
-    universe = [instrument.id for instrument in settings.instruments]
-    if len(set(universe)) < len(universe):
-        raise ConfigError("data.universe: expected each instrument once, found one twice", key="data.universe")
-    for i in settings.instruments:
-        if not i.symbol or min(i.tick, i.multiplier) <= 0:
-            raise ConfigError(f"data.universe: {i.id} needs a symbol, a tick and a multiplier > 0", key="data.universe")
+    _check_universe(settings.instruments)
     for name in _limit_names():
         value = getattr(settings.risk, name)
         if isinstance(value, int | float | Decimal) and value < 0:
             raise ConfigError(f"risk.{name}: expected a number >= 0, found {value}", key=f"risk.{name}")
+    if (zone := settings.broker.restart_zone) not in available_timezones():
+        raise ConfigError(f"broker.restart_zone: expected a zone such as America/New_York, found {zone!r}")
     ids = [strategy.id for strategy in settings.strategies]
     for k, strategy in enumerate(settings.strategies):
         if not strategy.id or ids.count(strategy.id) > 1:
             raise ConfigError(f"strategy[{k}].id: expected an id of its own, found {strategy.id!r}")
-        _check_strategy(strategy, f"strategy[{k}]", universe)
+        _check_strategy(strategy, f"strategy[{k}]", [i.id for i in settings.instruments])
+
+
+def _check_universe(instruments: tuple[Instrument, ...]) -> None:
+    if len({i.id for i in instruments}) < len(instruments):
+        raise ConfigError("data.universe: expected each instrument once, found one twice", key="data.universe")
+    for i in instruments:
+        if not i.symbol or min(i.tick, i.multiplier) <= 0:
+            raise ConfigError(f"data.universe: {i.id} needs a symbol, a tick and a multiplier > 0", key="data.universe")
 
 
 def _check_strategy(strategy: StrategyConfig, key: str, universe: list[InstrumentId]) -> None:

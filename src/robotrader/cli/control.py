@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from robotrader.cli.command import OK, PARTIAL, Answer, Call, command
+from robotrader.cli.command import OK, PARTIAL, REFUSED, Answer, Call, command
 from robotrader.cli.read import effective_state, flag_reason, opened, sound
 from robotrader.model import Action, OrderId, OrderState, RoboTraderError, TradingState
 
@@ -47,6 +47,11 @@ def resume(call: Call, reason: Reason) -> Answer:
     """Trade again: lower the HALT flag and ask for ACTIVE."""
     if not reason.strip():
         raise typer.BadParameter("say why it is safe again", param_hint="--reason")
+    with opened(call.state) as reader:
+        tickets = ", ".join(b.break_id for b in reader.breaks())
+    if tickets:
+        text = f"positions differ from the broker's ({tickets}): `robotrader reconcile resolve ID --reason ...` first"
+        return Answer({"trading_state": TradingState.HALTED, "error": text}, text, REFUSED)
     return _ask(call, Action.RESUME, reason)
 
 
@@ -89,7 +94,7 @@ def _submit(call: Call, action: Action, reason: str) -> str | None:
         with sound(call.state):
             if action is Action.REDUCE:
                 bootstrap.migrate(call.state)  # unlike the others it has no flag: without a journal it would be lost
-            ack = bootstrap.request(call.state, action, reason, _actor(), console=True)
+            ack = bootstrap.request(call.state, action, reason, operator(), console=True)
     except RoboTraderError as error:
         if action is not Action.HALT or flag_reason(call.state) is None:
             raise
@@ -100,7 +105,8 @@ def _submit(call: Call, action: Action, reason: str) -> str | None:
     return ack.request_id if ack.recorded else None
 
 
-def _actor() -> str:
+def operator() -> str:
+    """Return who asks: the user of this console."""
     try:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):
@@ -117,10 +123,10 @@ def _open_orders(state: Path) -> frozenset[OrderId]:
 def _wait(state: Path, action: Action, request_id: str | None, before: frozenset[OrderId]) -> bool:
     """Wait until the trader took the request and its cancels came to an end; False when it did not take it."""
     with opened(state) as reader:
-        taken = _poll(lambda: _is_taken(reader, action, request_id), TAKE_TIMEOUT_S)
+        taken = poll(lambda: _is_taken(reader, action, request_id), TAKE_TIMEOUT_S)
         if taken and before:
-            _poll(lambda: not before & _open_orders(state), _SETTLE_S)
-            _poll(lambda: not reader.orders(states=[OrderState.PENDING_CANCEL], limit=1), TAKE_TIMEOUT_S)
+            poll(lambda: not before & _open_orders(state), _SETTLE_S)
+            poll(lambda: not reader.orders(states=[OrderState.PENDING_CANCEL], limit=1), TAKE_TIMEOUT_S)
     return taken
 
 
@@ -132,7 +138,7 @@ def _is_taken(reader: "JournalReader", action: Action, request_id: str | None) -
     return action is Action.HALT and halted >= TradingState.HALTED.severity
 
 
-def _poll(done: Callable[[], bool], timeout_s: float) -> bool:
+def poll(done: Callable[[], bool], timeout_s: float) -> bool:
     """Ask again and again until `done`, at most so long."""
     pause, end = threading.Event(), time.monotonic() + timeout_s
     while not done():

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from robotrader import __version__
-from robotrader.cli import control, data, db, demo, doctor, process, read, settings, simulate
+from robotrader.cli import control, data, db, demo, doctor, process, read, reconcile, settings, simulate
 
 app = typer.Typer(
     name="robotrader",
@@ -30,7 +30,7 @@ def _options(
     pass
 
 
-for module in (demo, simulate, process, read, control, db, data, settings, doctor):
+for module in (demo, simulate, process, read, control, reconcile, db, data, settings, doctor):
     module.register(app)
 
 

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from robotrader.cli.command import FAILED, Answer, Call, command, facts, iso, table
-from robotrader.model import NANOS_PER_SECOND, Action, DataError, InstrumentId, OrderId, OrderState, TradingState
+from robotrader.model import (
+    NANOS_PER_SECOND,
+    Action,
+    DataError,
+    InstrumentId,
+    LinkState,
+    OrderId,
+    OrderState,
+    TradingState,
+)
 
 if TYPE_CHECKING:
     from robotrader.ports import (
@@ -111,7 +120,7 @@ def status(call: Call) -> Answer:
     as_of = mark.ts if mark else max(rows.bar_times.values(), default=started.ts_init if started else None)
     payload: Entry = {
         "trading_state": effective_state(rows.states, rows.requests, flag=flag, running=running),
-        "broker": "running" if running else "stopped",
+        "broker": (rows.link.state if rows.link else "running") if running else "stopped",
         "trader_pid": pid,
         "run_id": started.run_id if started else None,
         "mode": started.mode if started else None,
@@ -155,8 +164,18 @@ def _alerts(
     for o in (o.working for o in rows.open_orders if o.working.unresolved):
         what = f"{o.order.side} {o.order.quantity} {o.order.instrument}"
         yield "unknown_order", f"the outcome of order {o.order.id} ({what}) is unknown: {o.reason}"
+    if not gone and rows.link is not None and rows.link.state is not LinkState.READY:
+        yield "link", f"the link to the broker is {rows.link.state}: {rows.link.reason}"
+    last = rows.account.mark.ts if rows.account.mark else 0
+    for instrument in sorted(i for i, ts in rows.bar_times.items() if ts < last):
+        seen = _moment_text(rows.bar_times[instrument])
+        yield "stale_data", f"{instrument} has no bar since {seen}: no entry is decided on a stale price"
     if gone and rows.run is not None and rows.run.ended is None:
         yield "trader_gone", "the trader ended without saying so: start it again, it recovers by itself"
+    yield from _waiting(rows, conflicts)
+
+
+def _waiting(rows: "StatusRows", conflicts: "Sequence[ConflictRow]") -> Iterator[tuple[str, str]]:
     for r in (r for r in reversed(rows.requests) if r.taken is None):
         yield "request_waits", f"{r.action} asked by {r.actor} at {_moment_text(r.ts)} waits for a trader to take it"
     for kind in sorted({c.type for c in conflicts}):

@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from robotrader.model import TradingState
+from robotrader.model import LinkState, TradingState
 from robotrader.web import queries, views
 from robotrader.web.formatting import NOT_AVAILABLE, duration, moment
 from robotrader.web.layout import Cell
@@ -59,6 +59,8 @@ def stop_command(action: str, state_dir: Path) -> str:
 
 def _broker_report(status: views.Status) -> str:
     reported = status.broker.broker_reported
+    if status.ended is None and status.link not in {None, LinkState.READY}:
+        return f"link {status.link}: {status.link_reason}"
     if reported is None or status.clock is None:
         return "no broker report yet"
     return f"broker reported {duration((status.clock - reported).total_seconds())} ago"

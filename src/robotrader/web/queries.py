@@ -43,6 +43,8 @@ def status(rows: StatusRows, *, simulated: bool, data_note: str, wall_ns: int) -
         data_note=data_note,
         clock=utc_or_none(now),
         trading_state=overall.state if overall else None,
+        link=rows.link.state if rows.link else None,
+        link_reason=rows.link.reason if rows.link else "",
         scopes=tuple(scope(s) for s in rows.states if _is_scoped(s) and s.state is not TradingState.ACTIVE),
         requests=tuple(request(r) for r in rows.requests if r.taken is None),
         open_orders=len(rows.open_orders),

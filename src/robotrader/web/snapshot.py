@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from robotrader import ports
 from robotrader.execution.lifecycle import OPEN
-from robotrader.model import BarSpec, InstrumentId
+from robotrader.model import BarSpec, InstrumentId, LinkChanged
 from robotrader.web.formatting import utc
 
 OPEN_STATES = tuple(sorted(OPEN))
@@ -22,6 +22,7 @@ class StatusRows(Struct, frozen=True, kw_only=True):
     seq: int
     run: ports.RunRow | None
     states: Sequence[ports.TradingStateRow]
+    link: LinkChanged | None
     requests: Sequence[ports.RequestRow]
     account: ports.AccountRow
     previous: ports.MarkRow | None
@@ -47,6 +48,7 @@ class SnapshotReader:
             seq=seq,
             run=reader.run(),
             states=reader.trading_state(),
+            link=reader.link(),
             requests=reader.requests(limit=20),
             account=account,
             previous=self._previous_day(account.mark),

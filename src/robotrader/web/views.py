@@ -9,7 +9,18 @@ from typing import Any, Literal, Self
 
 from msgspec import Struct
 
-from robotrader.model import Action, InstrumentId, OrderId, OrderState, OrderType, Side, Stage, StrategyId, TradingState
+from robotrader.model import (
+    Action,
+    InstrumentId,
+    LinkState,
+    OrderId,
+    OrderState,
+    OrderType,
+    Side,
+    Stage,
+    StrategyId,
+    TradingState,
+)
 
 
 class View(Struct, frozen=True, kw_only=True):
@@ -82,7 +93,8 @@ class Account(View, frozen=True, kw_only=True):
 class Status(View, frozen=True, kw_only=True):
     """How the trader stands, as far as its journal says.
 
-    `trading_state` is null while no trader ever ran here. `clock` is the runner's.
+    `trading_state` is null while no trader ever ran here. `clock` is the runner's; `link` the latest run's link to the
+    broker.
     """
 
     seq: int
@@ -99,6 +111,8 @@ class Status(View, frozen=True, kw_only=True):
     since: datetime | None = None
     reason: str = ""
     actor: str = ""
+    link: LinkState | None = None
+    link_reason: str = ""
     scopes: tuple[ScopeState, ...]
     requests: tuple[Request, ...]
     open_orders: int

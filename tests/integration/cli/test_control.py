@@ -141,7 +141,7 @@ def test_a_running_trader_takes_the_requests(state: Path, tmp_path: Path) -> Non
             assert (halted["taken"], halted["trading_state"], halted["flat"]) == (True, "HALTED", True)
             assert halted["orders_canceled"] == 1
             status = ask("status", state=state)
-            assert (status["broker"], status["trading_state"], status["open_orders"]) == ("running", "HALTED", 0)
+            assert (status["broker"], status["trading_state"], status["open_orders"]) == ("READY", "HALTED", 0)
             assert [alert["code"] for alert in status["alerts"]] == ["flag", "halted"]
             for command, expected in (("resume", "ACTIVE"), ("reduce", "REDUCING")):
                 answer = ask(command, "--reason", "drill", state=state)

@@ -87,17 +87,25 @@ class Recorder:
         return orders
 
 
-async def record_session(journal: SqlJournal, *, days: int = 4) -> Recorder:
-    """Record one run: bars, orders, two fills each, commissions, marks, and an agreement with the broker."""
+async def record_session(journal: SqlJournal, *, days: int = 4, corrected: bool = False) -> Recorder:
+    """Record one run: bars, orders, two fills each, commissions, marks, and an agreement with the broker.
+
+    `corrected`: after the second day the broker corrects the first order's first fill, then again and late to less, and
+    busts the second order's last one.
+    """
     epoch = await journal.begin_run("run-1", "test")
     recorder = Recorder(journal)
     await recorder.take([make.run_started(epoch=epoch)])
     number = 0
+    sent: list[Order] = []
     for day in range(days):
         orders = await recorder.take([make.bars_closed(day, 100.0 + day, 50.0 + day)])
         for order in orders:
             number += 1
             await recorder.take(_life(order, number, ts=make.T0 + day * make.DAY + number))
+            sent.append(order)
+        if corrected and day == 1:
+            await recorder.take(_corrections(sent, ts=make.T0 + day * make.DAY + 9))
     now = make.T0 + days * make.DAY
     reports = [
         PositionReported(ts_event=now, ts_init=now, account="DU1", instrument=i.id, quantity=quantity)
@@ -110,6 +118,17 @@ async def record_session(journal: SqlJournal, *, days: int = 4) -> Recorder:
                          RunEnded(ts_event=now, ts_init=now, run_id="run-1", reason="done")])  # fmt: skip
     await journal.end_run("run-1", "done")
     return recorder
+
+
+def _corrections(sent: Sequence[Order], *, ts: int) -> list[AnyEvent]:
+    first, second = sent
+    return [
+        make.filled(first, exec_id="1a", revision=3, quantity=20, price="101.00", ts=ts),
+        make.commission("1a", "0.200000", revision=3, ts=ts),
+        make.filled(first, exec_id="1a", revision=2, quantity=30, price="90.00", ts=ts),
+        make.filled(second, exec_id="2b", revision=2, quantity=0, price="100.50", ts=ts + 1),
+        make.commission("2b", "0.000000", revision=2, ts=ts + 1),
+    ]
 
 
 def _life(order: Order, number: int, *, ts: int) -> list[AnyEvent]:

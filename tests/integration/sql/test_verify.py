@@ -1,37 +1,69 @@
 """`verify` believes a good journal, and each planted fault fails its own check."""
 
 import asyncio
+import shutil
 import sqlite3
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from robotrader.adapters.sql.engine import Database
 from robotrader.adapters.sql.journal import SqlJournal
 from robotrader.adapters.sql.verify import VerifyReport, stats, verify
+from robotrader.execution.lifecycle import transition
 from robotrader.model import (
+    Action,
+    AnyCommand,
+    AnyEvent,
+    Approved,
+    CheckResult,
     ConfigError,
+    LinkState,
+    OrderEvent,
     OrderSending,
+    OrderUnresolved,
     PositionReported,
     Recovered,
+    RequestReceived,
+    RiskCheck,
+    RunEnded,
     SetTradingState,
+    StrategyId,
+    Submit,
+    TradingHalted,
     TradingState,
+    WorkingOrder,
 )
 from tests import builders as make
-from tests.integration.sql.recorded import STRENGTHS, record_session, replayed
+from tests.conformance.journal_sql import SqlStorage
+from tests.integration.sql.recorded import STRENGTHS, Recorder, record_session, replayed
 
 
-@pytest.fixture
-def recorded(database: Database) -> Database:
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a good journal, which nobody may change."""
+    path = tmp_path_factory.mktemp("session") / "journal.sqlite"
+    storage = SqlStorage(path)
+
     async def run() -> None:
-        journal = SqlJournal(database)
+        journal = SqlJournal(storage.database)
         await record_session(journal)
         await journal.close()
 
     asyncio.run(run())
-    return database
+    storage.close()
+    return path
+
+
+@pytest.fixture
+def recorded(session: Path, tmp_path: Path) -> Iterator[Database]:
+    path = tmp_path / "journal.sqlite"
+    shutil.copyfile(session, path)
+    with Database(path) as database:
+        yield database
 
 
 def tamper(database: Database, *statements: str) -> VerifyReport:
@@ -70,6 +102,12 @@ def test_a_good_journal_verifies_and_says_how_much_it_checked(recorded: Database
     assert checked["I7"] == 4 * 5
     assert checked["I10"] == (4 + 1 + 4) + 4 + 2
     assert checked["I13"] == 1
+    assert checked["I3"] == checked["I4"] == checked["I8"] == checked["I9"] == 4
+    assert checked["I11"] == report.events
+    assert checked["I12"] == report.events - 1 + 4
+    assert checked["I14"] == 2 + 8 + 4
+    assert checked["I22"] == 1
+    assert checked["I19"] == checked["I20"] == 0, "no gateway's record, no halt: nothing is proven of them"
     assert report.events == stats(recorded).rows["journal"] > 50
 
 
@@ -90,23 +128,24 @@ ILLEGAL_STEP = """INSERT INTO order_states (seq, ts, order_id, state, filled, un
                   SELECT seq, ts, order_id, 'ACCEPTED', filled, 0, '' FROM orders WHERE id = 1"""
 
 FAULTS: dict[str, tuple[set[str], list[str]]] = {
-    "an edited payload": ({"chain"}, [
+    "an edited payload": ({"chain", "I11"}, [
         """UPDATE journal SET payload = replace(payload, '"perm_id":1001', '"perm_id":9999')
            WHERE type = 'OrderAccepted' AND instr(payload, '1001')"""]),
-    "an edited payload with its hash": ({"chain"}, [
+    "an edited payload with its hash": ({"chain", "I11"}, [
         """UPDATE journal SET payload = '{}',
            payload_hash = '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a'
            WHERE seq = (SELECT max(seq) FROM journal WHERE kind = 'raw')"""]),
-    "an edited time": ({"chain"}, ["UPDATE journal SET ts_init = ts_init + 1 WHERE seq = 7"]),
-    "a deleted row": ({"chain"}, ["DELETE FROM journal WHERE seq = (SELECT max(seq) FROM journal WHERE kind = 'raw')"]),
-    "a lost tail": ({"chain"}, ["DELETE FROM journal WHERE seq = (SELECT max(seq) FROM journal)"]),
-    "rows in another order": ({"chain"}, [
+    "an edited time": ({"chain", "I11"}, ["UPDATE journal SET ts_init = ts_init + 1 WHERE seq = 7"]),
+    "a deleted row": ({"chain", "I11"}, [
+        "DELETE FROM journal WHERE seq = (SELECT max(seq) FROM journal WHERE kind = 'raw')"]),
+    "a lost tail": ({"chain", "I11"}, ["DELETE FROM journal WHERE seq = (SELECT max(seq) FROM journal)"]),
+    "rows in another order": ({"chain", "I11"}, [
         "UPDATE journal SET seq = -1 WHERE seq = 7", "UPDATE journal SET seq = 7 WHERE seq = 8",
         "UPDATE journal SET seq = 8 WHERE seq = -1"]),
     "a position off by one": ({"I1", "I10"}, [
         "UPDATE positions SET quantity = quantity + 1 WHERE instrument = 'QQQ.NASDAQ'"]),
     "a lost position": ({"I1", "I10"}, ["DELETE FROM positions WHERE quantity <> 0"]),
-    "a cash off by a cent": ({"I2"}, [
+    "a cash off by a cent": ({"I2", "I14"}, [
         """UPDATE account SET cash = printf('%.6f', CAST(cash AS REAL) + 0.01)
            WHERE seq = (SELECT max(seq) FROM account)"""]),
     "a commission off by a cent": ({"I2"}, ["UPDATE commissions SET amount = '0.360000' WHERE exec_id = '1a'"]),
@@ -118,6 +157,16 @@ FAULTS: dict[str, tuple[set[str], list[str]]] = {
     "an illegal transition": ({"I7"}, [ILLEGAL_STEP]),
     "a missing end": ({"I7"}, ["DELETE FROM order_states WHERE id = (SELECT max(id) FROM order_states)"]),
     "a lost order": ({"I7", "I10"}, ["DELETE FROM orders WHERE id = 1"]),
+    "a position of nobody": ({"I1", "I10", "I14"}, ["UPDATE positions SET strategy = 'nobody' WHERE quantity <> 0"]),
+    "an execution of nobody": ({"I1", "I14"}, ["UPDATE fills SET strategy = 'nobody' WHERE exec_id = '1a'"]),
+    "a book off by a cent": ({"I14"}, [
+        """UPDATE books SET cash = printf('%.6f', CAST(cash AS REAL) + 0.01)
+           WHERE seq = (SELECT max(seq) FROM books)"""]),
+    "a row of an older writer": ({"chain", "I11", "I12"}, ["UPDATE journal SET epoch = 0 WHERE seq = 9"]),
+    "an order that ended and went on": ({"I7"}, [
+        """INSERT INTO order_states (seq, ts, order_id, state, filled, unresolved, reason)
+           SELECT seq, ts, order_id, state, filled, 0, '' FROM order_states
+           WHERE order_id = (SELECT order_id FROM orders WHERE id = 1) AND state = 'ACCEPTED'"""]),
     "an execution twice": ({"I5"}, [
         "DROP INDEX uq_fills",
         """INSERT INTO fills SELECT NULL, seq, ts_event, ts_init, exec_id, revision, order_id, strategy, instrument,
@@ -145,6 +194,131 @@ def chained(database: Database, write: Callable[[SqlJournal], Coroutine[Any, Any
     return verify(database)
 
 
+ALL = tuple(CheckResult(check=check, passed=True) for check in RiskCheck)
+NAMED = (*ALL[:-2], CheckResult(check=RiskCheck.POSITION_LIMIT, passed=True, numbers={"units": 1}), ALL[-1])
+KEY: dict[str, Any] = {"ts_event": make.T0 + 9 * make.DAY, "ts_init": make.T0 + 9 * make.DAY}
+ORDER = make.order(9, quantity=1)
+SENT: dict[str, Any] = {**KEY, "order_id": ORDER.id}
+HALT = RequestReceived(**KEY, request_id="h", action=Action.HALT, reason="test", actor="me")
+RESUME = structs.replace(HALT, request_id="r", action=Action.RESUME)
+OUT = TradingHalted(**KEY, reason="test")
+END = RunEnded(**KEY, run_id="run-2", reason="done")
+LOST = OrderUnresolved(**SENT, reason="no answer")
+
+
+def state(which: TradingState, strategy: StrategyId | None = None) -> SetTradingState:
+    return SetTradingState(ts_event=KEY["ts_event"], state=which, reason="test", actor="me", strategy=strategy)
+
+
+def sending(*, late: int = 0, epoch: int = 2) -> OrderSending:
+    return OrderSending(ts_event=KEY["ts_event"] + late, ts_init=KEY["ts_init"] + late, order_id=ORDER.id, epoch=epoch,
+                        broker_order_id=99)  # fmt: skip
+
+
+def allowed(
+    *, limits: str = "none", checks: tuple[CheckResult, ...] = ALL, reserved: int = 1, target: int = 1
+) -> Submit:
+    made = make.submit(ORDER)
+    decision = structs.replace(made.decision, target=structs.replace(made.decision.target, quantity=target))
+    verdict = Approved(checks=checks, limits=limits)
+    return structs.replace(made, verdict=verdict, reserved=reserved, decision=decision)
+
+
+PLANTED: dict[str, tuple[set[str], list[AnyEvent | AnyCommand]]] = {
+    "nothing": (set(), [allowed(), sending()]),
+    "an order that nobody allowed": ({"I3"}, [sending()]),
+    "an order allowed under other limits": ({"I3", "I9"}, [allowed(limits="paper"), sending()]),
+    "an order on other terms than decided": ({"I3"}, [allowed(target=5), sending()]),
+    "an expired decision": ({"I3"}, [allowed(), sending(late=2 * make.DAY)]),
+    "a check that was left out": ({"I9"}, [allowed(checks=ALL[1:]), sending()]),
+    "a check that failed": ({"I9"}, [allowed(checks=(structs.replace(ALL[0], passed=False), *ALL[1:])), sending()]),
+    "no reservation": ({"I9"}, [allowed(reserved=0), sending()]),
+    "a position counted at worst case": (set(), [allowed(checks=NAMED), sending()]),
+    "an open order that was not counted": ({"I9"}, [
+        structs.replace(allowed(), order=make.order(8, quantity=7), reserved=7), allowed(checks=NAMED)]),
+    "a second permId": ({"I4"}, [allowed(), sending(), make.accepted(ORDER.id, perm_id=1),
+                                 make.accepted(ORDER.id, perm_id=2)]),
+    "a second permId that halts": (set(), [allowed(), sending(), make.accepted(ORDER.id, perm_id=1),
+                                           make.accepted(ORDER.id, perm_id=2), OUT]),
+    "an order sent while halted": ({"I8", "I20"}, [allowed(), state(TradingState.HALTED), sending()]),
+    "an order sent while its strategy is halted": ({"I8", "I20"}, [
+        allowed(), state(TradingState.HALTED, make.TREND), sending()]),
+    "an order sent while another strategy is halted": (set(), [
+        allowed(), state(TradingState.HALTED, StrategyId("other")), sending()]),
+    "an order that adds while reducing": ({"I8"}, [allowed(), state(TradingState.REDUCING), sending()]),
+    "an order sent over a closed link": ({"I8"}, [
+        allowed(), make.link(LinkState.DISCONNECTED), sending()]),
+    "a halt that a restart forgot": ({"I20"}, [
+        HALT, make.run_started("run-2", epoch=2), allowed(), sending()]),
+    "a breakdown that a restart forgot": ({"I20"}, [OUT, make.run_started("run-2", epoch=2), allowed(), sending()]),
+    "a halt that was lifted": (set(), [HALT, RESUME, allowed(), sending()]),
+    "a sender who is not the writer": ({"I12"}, [allowed(), sending(epoch=1)]),
+    "an order at the end of which nobody heard": ({"I22"}, [allowed(), sending(), END]),
+    "an order at the end that nobody sent": ({"I22"}, [allowed(), END]),
+    "an order at the end whose outcome is shown as unknown": (set(), [allowed(), sending(), LOST, END]),
+    "an order of which a later run hears": (set(), [allowed(), sending(), END, make.accepted(ORDER.id)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("plant", PLANTED)
+def test_a_planted_violation_fails_its_own_invariant(plant: str, recorded: Database) -> None:
+    expected, records = PLANTED[plant]
+
+    async def write(journal: SqlJournal) -> None:
+        orders: dict[str, WorkingOrder] = {}
+        async with journal.transaction() as tx:
+            cause = tx.event(make.bars_closed(8))
+            assert cause is not None
+            for record in records:
+                if isinstance(record, AnyEvent):
+                    tx.event(record)
+                else:
+                    tx.command(record, cause)
+                if isinstance(record, Submit):
+                    orders[record.order.id] = make.working(record.order)
+                elif isinstance(record, OrderEvent) and record.order_id in orders:
+                    orders[record.order_id] = transition(orders[record.order_id], record).working
+            for working in orders.values():
+                tx.project_order(working, 1)
+
+    assert failed(chained(recorded, write)) == expected
+
+
+def test_the_gateways_record_is_held_against_the_journal(recorded: Database) -> None:
+    with recorded.read.begin() as connection:
+        found = connection.exec_driver_sql("SELECT order_id, side, quantity FROM orders").all()
+    placed = [(row[0], row[1], row[2]) for row in found]
+    report = verify(recorded, placed=placed)
+    assert (failed(report), report.invariants["I19"].checked) == (set(), 4)
+    (ref, side, quantity), *_ = placed
+    for wrong, expected in (
+        ([*placed, ("RT-UNKNOWN", "BUY", 1)], {"I19"}),
+        ([(ref, side, quantity + 1)], {"I19"}),
+        ([*placed, placed[0]], {"I4"}),
+    ):
+        assert failed(verify(recorded, placed=wrong)) == expected
+
+
+def test_corrections_and_busts_are_no_faults(database: Database) -> None:
+    async def run() -> Recorder:
+        journal = SqlJournal(database)
+        recorder = await record_session(journal, corrected=True)
+        await journal.close()
+        return recorder
+
+    recorder = asyncio.run(run())
+    report = verify(database, replay=replayed)
+    assert failed(report) == set(), report
+    assert report.invariants["I5"].checked == 4 + 4 + 11 + 11 + 3
+    first, second, *_ = recorder.trader.orders
+    assert (first.filled, second.filled) == (20 + 67, 33), "the late lower revision counts for nothing"
+    with database.read.begin() as connection:
+        found = connection.exec_driver_sql("SELECT order_id, average_price, reason FROM orders ORDER BY id").all()
+    assert found[0].average_price == "100.614943"  # (20 x 101.00 + 67 x 100.50) / 87
+    assert found[1].reason == "execution 2b was corrected (revision 2): 0 at 100.50, before 67 at 100.50"
+    assert "I2" in failed(tamper(database, "UPDATE fills SET price = '101.01' WHERE exec_id = '1a' AND revision = 3"))
+
+
 def test_an_execution_with_two_contents_is_found(recorded: Database) -> None:
     order = make.order(0)
 
@@ -163,7 +337,7 @@ def test_a_broker_id_that_falls_is_found(recorded: Database) -> None:
         async with journal.transaction() as tx:
             tx.event(sending)
 
-    assert failed(chained(recorded, write)) == {"I5"}
+    assert failed(chained(recorded, write)) == {"I3", "I5"}
 
 
 def test_an_unnamed_break_with_the_broker_is_found(recorded: Database) -> None:

@@ -26,7 +26,7 @@ def test_two_headless_runs_are_equal(finished: Path, tmp_path: Path) -> None:
         assert first[name] == second[name]
     assert first["fills"] > 10
     assert first["reconciled"] is True
-    assert first["invariants_checked"] == 7
+    assert first["invariants_checked"] == 16
     assert first["invariants_violated"] == first["duplicate_orders"] == first["lost_fills"] == 0
 
 
@@ -42,8 +42,8 @@ def test_the_journal_of_a_demo_verifies(finished: Path) -> None:
     report = bootstrap.verify(finished)
     assert report.ok
     assert report.chain_ok
-    assert set(report.invariants) == {"I1", "I2", "I5", "I6", "I7", "I10", "I13"}
-    assert all(result.checked > 0 for result in report.invariants.values())
+    assert len(report.invariants) == 17
+    assert {name for name, result in report.invariants.items() if not result.checked} == {"I20"}, "nothing halted"
 
 
 @pytest.mark.parametrize(("strategy", "data"), [("sma_crossover", "sample:AAPL"), ("momentum", "sample:all")])

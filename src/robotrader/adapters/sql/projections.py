@@ -18,9 +18,11 @@ from robotrader.model import (
     AnyEvent,
     Bar,
     BarsClosed,
+    BookAdjusted,
     CommissionReported,
     Decision,
     Deny,
+    ExternalFill,
     Hold,
     OrderFilled,
     PortfolioMarked,
@@ -46,7 +48,7 @@ def rows_of_event(event: AnyEvent, seq: int) -> Rows:
     match event:
         case BarsClosed():
             yield from (("bars", bar_row(bar, event, seq=seq, version=1)) for bar in event.bars)
-        case OrderFilled():
+        case OrderFilled() | ExternalFill():
             yield "fills", row_of(event.fill, seq=seq, ts_init=event.ts_init)
         case CommissionReported():
             yield "commissions", row_of(event.commission, seq=seq, ts=event.ts_init)
@@ -80,6 +82,8 @@ def rows_of_command(command: AnyCommand, seq: int) -> Rows:
         case PortfolioMarked():
             yield "account", row_of(command, seq=seq, ts=command.ts_event)
             yield from (("books", row_of(book, seq=seq, ts=command.ts_event)) for book in command.books)
+        case BookAdjusted(fills=fills):
+            yield from (("fills", row_of(fill, seq=seq, ts_init=command.ts_event)) for fill in fills)
         case SetTradingState():
             yield "trading_states", row_of(command, seq=seq, ts=command.ts_event)
         case _:

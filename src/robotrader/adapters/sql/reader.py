@@ -18,8 +18,10 @@ from robotrader.adapters.sql.migrate import require_current, schema_version
 from robotrader.model import (
     Account,
     Bar,
+    BreakOpened,
     Fill,
     InstrumentId,
+    LinkChanged,
     Order,
     OrderId,
     OrderState,
@@ -153,6 +155,30 @@ class SqlStateReader:
         latest = select(func.max(states.c.seq)).group_by(states.c.strategy, states.c.instrument)
         query = select(states).where(states.c.seq.in_(latest)).order_by(states.c.seq)
         return self._session.values(TradingStateRow, query)
+
+    def link(self) -> LinkChanged | None:
+        journal, runs = schema.journal.c, schema.runs.c
+        latest = select(func.max(runs.epoch)).scalar_subquery()
+        changes = select(journal.payload).where(journal.type == "LinkChanged", journal.epoch == latest)
+        found = self._session.all(changes.order_by(journal.seq.desc()).limit(1))
+        event = decode_event(found[0]["payload"]) if found else None
+        return event if isinstance(event, LinkChanged) else None
+
+    def breaks(self) -> Sequence[BreakOpened]:
+        journal = schema.journal.c
+        query = select(journal.type, journal.payload).where(journal.type.in_(("BreakOpened", "BookAdjusted")))
+        tickets: dict[str, BreakOpened] = {}
+        for row in self._session.all(query.order_by(journal.seq)):
+            if row["type"] == "BookAdjusted":
+                tickets.pop(msgspec.json.decode(row["payload"])["break_id"], None)
+            elif isinstance(event := decode_event(row["payload"]), BreakOpened):
+                tickets[event.break_id] = event
+        return list(tickets.values())
+
+    def compared(self) -> int:
+        journal = schema.journal.c
+        with self._session.look() as look:
+            return look.value(select(func.max(journal.seq)).where(journal.type == "Recovered")) or 0
 
     def positions(self) -> Sequence[PositionRow]:
         table, bars = schema.positions, schema.bars

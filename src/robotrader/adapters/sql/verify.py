@@ -10,9 +10,8 @@ from sqlalchemy import func, select, text
 from robotrader.adapters.sql import invariants
 from robotrader.adapters.sql.chain import first_break
 from robotrader.adapters.sql.engine import Database
-from robotrader.adapters.sql.invariants import Facts, InvariantResult, Replay
+from robotrader.adapters.sql.invariants import Facts, InvariantResult, Placed, Replay
 from robotrader.adapters.sql.migrate import schema_version
-from robotrader.adapters.sql.projections import journal_row
 from robotrader.adapters.sql.reader import Look, ReadSession
 from robotrader.adapters.sql.schema import expected_triggers, journal, metadata, runs
 from robotrader.model import ConfigError
@@ -44,8 +43,10 @@ class Stats(Struct, frozen=True, kw_only=True):
     schema: str | None
 
 
-def verify(database: Database, *, replay: Replay | None = None) -> VerifyReport:
+def verify(database: Database, *, replay: Replay | None = None, placed: Sequence[Placed] | None = None) -> VerifyReport:
     """Check everything in one snapshot, read only; the trader may go on writing.
+
+    `placed`: what a gateway's record, read before, says that it received of us.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def verify(database: Database, *, replay: Replay | None = None) -> VerifyReport:
     with ReadSession(database).look() as look:
         rows = look.all(select(journal).order_by(journal.c.seq))
         file, triggers, chain = _file(look), _triggers(look), _chain(look, rows)
-        facts = Facts([journal_row(row) for row in rows], look)
+        facts = Facts(rows, look, chain=chain, placed=placed)
     results = invariants.check(facts, replay)
     broken = file or triggers or chain or not all(result.ok for result in results.values())
     return VerifyReport(
