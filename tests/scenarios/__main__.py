@@ -1,0 +1,50 @@
+"""`make scenarios`: play every scenario, then under its mutant, and print what held; one line of JSON at the end."""
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.judge import failures
+from tests.scenarios.mutants import MUTANTS
+from tests.scenarios.play import play
+from tests.scenarios.script import all_files, read
+
+
+def run(file: Path) -> tuple[str, list[str], bool]:
+    """Return a scenario's name, what did not hold, and whether it fails under its mutant."""
+    logging.getLogger("robotrader").setLevel(logging.CRITICAL)
+    logging.getLogger("ib_async.client").setLevel(logging.CRITICAL)
+    scenario = read(file)
+    with tempfile.TemporaryDirectory() as folder:
+        wrong = failures(scenario, play(scenario, Path(folder)))
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        MUTANTS[scenario.mutant](patch)
+        killed = bool(failures(scenario, play(scenario, Path(folder))))
+    return f"{scenario.id} {scenario.title}", wrong, killed
+
+
+def main() -> int:
+    """Play those whose file name begins with one of the arguments, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("ids", nargs="*", help="S14 S27 ...; default: all")
+    wanted = tuple(parser.parse_args().ids) or ("",)
+    started, failed, files = time.monotonic(), 0, [f for f in all_files() if f.name.startswith(wanted)]
+    with ProcessPoolExecutor(2) as pool:
+        for name, wrong, killed in pool.map(run, files):
+            failed += bool(wrong) or not killed
+            verdict = "held" if not wrong else "FAILED: " + "; ".join(wrong)
+            print(f"{name}: {verdict}, {'fails' if killed else 'HOLDS TOO'} under its mutant", file=sys.stderr)
+    print(json.dumps({"target": "scenarios", "passed": len(files) - failed, "failed": failed,
+                      "seconds": round(time.monotonic() - started, 1)}))  # fmt: skip
+    return 1 if failed or not files else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""Planted bugs, by name: each scenario must fail under its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robotrader import bootstrap
+from robotrader.adapters import process_files
+from robotrader.adapters.ibkr import interpreter, supervisor
+from robotrader.adapters.ibkr.budget import LoginBudget
+from robotrader.adapters.ibkr.errors import ErrorClass
+from robotrader.adapters.ibkr.heartbeat import TimeRequests
+from robotrader.adapters.ibkr.interpreter import Interpreter
+from robotrader.adapters.ibkr.resets import ResetSchedule
+from robotrader.adapters.ibkr.supervisor import Supervisor
+from robotrader.adapters.sql import journal
+from robotrader.adapters.sql.journal import SqlJournal
+from robotrader.engine import settlement
+from robotrader.engine.control import Control
+from robotrader.engine.reconciliation import Reconciliation
+from robotrader.engine.recovery import Unsettled, unsettled
+from robotrader.engine.write_ahead import WriteAhead
+from robotrader.model import InvariantViolation, OrderFilled, OrderState
+from robotrader.risk import checks, gate
+from tests.fakes import MemoryStorage, MemoryTransaction
+
+Patch = pytest.MonkeyPatch
+
+
+def trust_next_valid_id(patch: Patch) -> None:
+    """Take whatever the gateway gives for the next order id, though it may have forgotten earlier ones."""
+
+    def rolled_back(self: WriteAhead, orders: Sequence[Any]) -> Any:
+        self.next_order_id = 1
+        return sending(self, orders)
+
+    sending = WriteAhead.send
+    patch.setattr(WriteAhead, "send", rolled_back)
+
+
+def resend_unacknowledged(patch: Patch) -> None:
+    """Take what one look at the broker does not show for unsent, and send it."""
+
+    async def once(self: settlement.Settlement) -> Any:
+        first = await self.broker.snapshot()
+        return first, first
+
+    def unsent(trader: Any, *snapshots: Any) -> Unsettled:
+        found = sorting(trader, *snapshots)
+        return Unsettled(unsent=(*found.unsent, *found.absent), absent=(), lost=found.lost)
+
+    sorting = unsettled
+    patch.setattr(settlement.Settlement, "_stable_snapshots", once)
+    patch.setattr(settlement, "unsettled", unsent)
+    patch.setattr(settlement, "in_force", lambda *_: True)
+    patch.setattr(WriteAhead, "_is_authorized", lambda *_: True)
+
+
+def accept_stale_prices(patch: Patch) -> None:
+    """Decide on the last price that was seen, however old."""
+    patch.setattr(gate, "CHECKS", tuple(c for c in checks.CHECKS if c is not checks.price_collar))
+
+
+def ignore_the_clock(patch: Patch) -> None:
+    """Never compare the host's clock with the broker's."""
+    patch.setattr(supervisor, "skew", lambda *_: 0.0)
+
+
+def ignore_1100(patch: Patch) -> None:
+    """Take the loss of the gateway's own link for a notice."""
+    _ignore(patch, ErrorClass.LINK_LOST)
+
+
+def ignore_farms(patch: Patch) -> None:
+    """Trade on whatever prices there are while a data farm is down."""
+    _ignore(patch, ErrorClass.FARM_BROKEN)
+
+
+def _ignore(patch: Patch, ignored: ErrorClass) -> None:
+    def notice(self: Supervisor, kind: ErrorClass, text: str) -> None:
+        if kind is not ignored:
+            noticing(self, kind, text)
+
+    noticing = Supervisor.notice
+    patch.setattr(Supervisor, "notice", notice)
+
+
+def give_up_after_one_attempt(patch: Patch) -> None:
+    """Do not try again when the first new session does not come up."""
+
+    async def for_ever(self: Supervisor) -> None:
+        if self._tries > 0:
+            await asyncio.Event().wait()
+        await backing_off(self)
+
+    backing_off = Supervisor._back_off
+    patch.setattr(Supervisor, "_back_off", for_ever)
+
+
+def believe_the_stream(patch: Patch) -> None:
+    """Ask the broker at the start only: go on with a new session, and with a silent one, as if nothing were missing."""
+
+    async def blindly(self: Reconciliation, link: Any = None, *, replayed: int = 0) -> None:
+        known = link or self._link
+        if known is None or known.sync < 2:
+            await settling(self, link, replayed=replayed)
+        else:
+            self._link = self._world.link.synced(known.sync)
+            await self._record([self._link])
+
+    settling = Reconciliation.settle
+    patch.setattr(Reconciliation, "settle", blindly)
+    patch.setattr(Reconciliation, "when_due", _nothing)
+
+
+async def _nothing(*_: object, **__: object) -> None:
+    """Do nothing."""
+
+
+def no_heartbeat(patch: Patch) -> None:
+    """Believe that a socket which is open is a session that lives."""
+    patch.setattr(TimeRequests, "start", lambda _: None)
+
+
+def know_no_resets(patch: Patch) -> None:
+    """Know nothing of resets beforehand."""
+    patch.setattr(ResetSchedule, "window", lambda *_: None)
+
+
+def never_ask_for_a_person(patch: Patch) -> None:
+    """Go on trying where only a person can help, and tell nobody."""
+    patch.setattr(ResetSchedule, "login_needed", lambda *_, **__: "")
+
+
+def no_login_budget(patch: Patch) -> None:
+    """Begin as many logins as the pauses between them allow."""
+    patch.setattr(LoginBudget, "next_allowed", lambda _: 0)
+
+
+def send_without_a_record(patch: Patch) -> None:
+    """Take the record for a convenience: go on without it where it cannot be written."""
+
+    @asynccontextmanager
+    async def transaction(self: SqlJournal) -> AsyncIterator[Any]:
+        try:
+            async with writing(self) as tx:
+                yield tx
+        except InvariantViolation:
+            yield MemoryTransaction(MemoryStorage())
+
+    writing = SqlJournal.transaction
+    patch.setattr(SqlJournal, "transaction", transaction)
+
+
+def leave_every_stop_to_people(patch: Patch) -> None:
+    """Note what is wrong with the books, and trade on until somebody halts."""
+    patch.setattr(Control, "halt", lambda *_: ())
+
+
+def no_folder_lock(patch: Patch) -> None:
+    """Let anybody trade on a state folder."""
+
+    @contextmanager
+    def nobody_asks(state: Path) -> Iterator[None]:
+        (state / process_files.FOLDER).mkdir(parents=True, exist_ok=True)
+        yield
+
+    patch.setattr(bootstrap, "single_writer", nobody_asks)
+
+
+def an_old_epoch_goes_on(patch: Patch) -> None:
+    """Write behind whatever stands in the journal, and send, although another run has begun since."""
+
+    def mine(self: SqlJournal, connection: Any) -> Any:
+        self._head = journal._head(connection)[1]
+        return self._run
+
+    async def mine_is_current(self: SqlJournal) -> int:
+        return self._run.epoch if self._run else 0
+
+    patch.setattr(SqlJournal, "_check_writer", mine)
+    patch.setattr(SqlJournal, "current_epoch", mine_is_current)
+
+
+def ignore_executions_of_others(patch: Patch) -> None:
+    """Book only what our own orders did."""
+    patch.setattr(Interpreter, "_external_fill", lambda *_: ())
+
+
+def a_cancel_is_the_end(patch: Patch) -> None:
+    """Take an order that we want canceled for one that cannot fill any more."""
+
+    def take(self: WriteAhead, tx: Any, event: Any, out: Any) -> None:
+        working = self._trader.orders.get(event.fill.order_id) if isinstance(event, OrderFilled) else None
+        if working is None or working.state not in {OrderState.PENDING_CANCEL, OrderState.CANCELED}:
+            taking(self, tx, event, out)
+
+    taking = WriteAhead._take
+    patch.setattr(WriteAhead, "_take", take)
+
+
+def a_correction_is_a_new_fill(patch: Patch) -> None:
+    """Book every revision of an execution beside the one that it corrects."""
+    patch.setattr(interpreter, "_execution_id", lambda fields: (fields["execId"], 1))
+
+
+def no_rate_limit(patch: Patch) -> None:
+    """Let every order through that is well by itself, however many there are."""
+    patch.setattr(gate, "CHECKS", tuple(c for c in checks.CHECKS if c is not checks.message_rate))
+
+
+MUTANTS: dict[str, Callable[[Patch], None]] = {
+    mutant.__name__: mutant
+    for mutant in (
+        trust_next_valid_id, resend_unacknowledged, accept_stale_prices, ignore_the_clock, ignore_1100, ignore_farms,
+        give_up_after_one_attempt, believe_the_stream, no_heartbeat, know_no_resets, never_ask_for_a_person,
+        no_login_budget, send_without_a_record, leave_every_stop_to_people, no_folder_lock, an_old_epoch_goes_on,
+        ignore_executions_of_others, a_cancel_is_the_end, a_correction_is_a_new_fill, no_rate_limit,
+    )
+}  # fmt: skip

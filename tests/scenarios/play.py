@@ -1,0 +1,254 @@
+"""Play one scenario: the real gateway simulator and the real trader, in one process, on virtual time."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Coroutine, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from msgspec import Struct
+
+from robotrader import bootstrap
+from robotrader.adapters.calendar import session_table
+from robotrader.adapters.sql.verify import VerifyReport
+from robotrader.cli import read as cli
+from robotrader.cli.command import Call
+from robotrader.config import BrokerSettings, DataSettings, Settings
+from robotrader.data.seeded import SeedSpec, generate
+from robotrader.engine import reconciliation, runner
+from robotrader.engine.recovery import replay
+from robotrader.engine.trader import Trader
+from robotrader.model import (
+    AnyCommand,
+    AnyEvent,
+    InstrumentId,
+    LinkChanged,
+    RoboTraderError,
+    StrategyConfig,
+    StrategyId,
+    decode_command,
+    decode_event,
+)
+from robotrader.simulation.costs import cost_model
+from robotrader.simulation.gateway import Gateway, GatewayConfig, GatewayRecord
+from robotrader.simulation.gateway.faults import FaultScript
+from robotrader.simulation.venue import Venue
+from robotrader.strategy.loading import trailing_source
+from tests.chaos.crash import SimCrash
+from tests.scenarios.deeds import copy_journal, hold_lock, mortal, restore_journal
+from tests.scenarios.script import Kill, Lock, Request, Restore, Rival, Scenario
+from tests.virtual.loop import VirtualLoop, run
+
+EXCHANGE = ZoneInfo("America/New_York")
+SESSIONS = session_table("2023-06-01", "2024-12-31")
+CASH = Decimal(1_000_000)
+_ACCOUNT = "DU1234567"
+_FLIP = f"{Path(__file__).with_name('flip.py')}:Flip"
+_NS = 10**9
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What came of a scenario: the journal's records, the gateway's own, what was seen on the way.
+
+    `killed` counts the kills that happened, `rivals` says how each rival ended.
+    """
+
+    events: Sequence[AnyEvent]
+    commands: Sequence[AnyCommand]
+    record: GatewayRecord
+    verified: VerifyReport
+    start: int
+    ended: str
+    logins: Sequence[int]
+    loss: Decimal
+    trader: Trader
+    probes: dict[float, dict[str, Any]]
+    killed: int
+    rivals: Sequence[str]
+
+    @property
+    def links(self) -> list[LinkChanged]:
+        """Return the changes of the link, in order."""
+        return [e for e in self.events if isinstance(e, LinkChanged)]
+
+    @property
+    def trader_positions(self) -> dict[tuple[str, str], int]:
+        """Return what the trader's books hold, by strategy and instrument; flat ones left out."""
+        return {(b.strategy, iid): q for b in self.trader.ledger.books for iid, q in b.held()}
+
+    def seconds(self, ts: int) -> float:
+        """Return a time as seconds since the start of the scenario."""
+        return (ts - self.start) / _NS
+
+
+def play(scenario: Scenario, state: Path) -> Outcome:
+    """Play a scenario in an empty folder, from its start to its end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "WATCH_S", 60.0)  # what operators ask for is heard at the next tick
+        patch.setattr(bootstrap, "TICK_S", scenario.tick)
+        patch.setattr(reconciliation, "_GLANCE_NS", round(max(60.0, 15 * scenario.tick) * _NS))  # a night has many
+        if scenario.locks:
+            patch.setattr(bootstrap, "database", partial(bootstrap.database, busy_timeout_s=0.0))
+        return run(lambda loop: _Stage(scenario, state, loop).play(), latency_s=0.002)
+
+
+async def _ended(life: Coroutine[Any, Any, str]) -> str:
+    """Live a life and return why it ended: also one that did not come to begin."""
+    try:
+        return await life
+    except RoboTraderError as error:
+        return error.message
+    except SimCrash:
+        return "killed"
+
+
+class _Stage:
+    def __init__(self, scenario: Scenario, state: Path, loop: VirtualLoop) -> None:
+        self._scenario = scenario
+        self._state = state
+        self._loop = loop
+        self._start = round(datetime.fromisoformat(scenario.start).replace(tzinfo=EXCHANGE).timestamp()) * _NS
+        self._shift = 0.0
+        self._panel = generate(SeedSpec(seed=scenario.seed, symbols=scenario.symbols, bars=380), SESSIONS)
+        self._probes: dict[float, dict[str, Any]] = {}
+        self._reason = ""
+        self._over = asyncio.Event()
+        self._kills = list(scenario.kills)
+
+    async def play(self) -> Outcome:
+        gateway = self._gateway()
+        port = await gateway.serve()
+        timeline = [self._loop.create_task(step) for step in self._steps()]
+        rivals = [self._loop.create_task(self._rival(port, rival)) for rival in self._scenario.rivals]
+        try:
+            await self._trade(port)
+        finally:
+            self._over.set()
+            for step in timeline:
+                step.cancel()
+            await asyncio.gather(*timeline, return_exceptions=True)
+            rivals_ends = await asyncio.gather(*rivals)
+            await gateway.close()
+        return await self._outcome(gateway, rivals_ends)
+
+    def _gateway(self) -> Gateway:
+        script = FaultScript(seed=self._scenario.seed, faults=self._scenario.faults)
+        config = GatewayConfig(
+            account=_ACCOUNT, nights=True, start=self._start, tick_s=self._scenario.tick, state=self._state / "gateway",
+            faults=script, initial_cash=CASH,
+        )  # fmt: skip
+        instruments = {i.id: i for i in self._panel.instruments}
+        venue = Venue(instruments, cost_model("ibkr_fixed"), participation=self._scenario.participation)
+        return Gateway(self._panel, venue, config)
+
+    def _now(self) -> int:
+        return self._start + round((self._loop.time() + self._shift) * _NS)
+
+    async def _trade(self, port: int) -> None:
+        """Run the trader to the end of the scenario; a kill leaves what is on disk and starts another life."""
+        restores = {restore.at: restore for restore in self._scenario.restores}
+        for end in sorted([*self._scenario.restarts, *restores, self._scenario.lasts]):
+            kill = await self._live(port, end)
+            while kill is not None:
+                await asyncio.sleep(kill.away)
+                kill = await self._live(port, end)
+            await asyncio.sleep(max(end - self._loop.time(), 0))
+            if end in restores:
+                restore_journal(self._trader, self._copy(restores[end]))
+
+    async def _live(self, port: int, end: float) -> Kill | None:
+        """Live one life, and return the kill that it ended by."""
+        stop, kill = asyncio.Event(), self._kills[0] if self._kills else None
+        with mortal(self._loop, kill) as died:
+            task = self._loop.create_task(
+                _ended(bootstrap.trade(self._settings(port), self._trader, stop=stop, now=self._now))
+            )
+            waits = self._loop.create_task(died.wait())
+            await asyncio.wait({task, waits}, timeout=end - self._loop.time(), return_when=asyncio.FIRST_COMPLETED)
+            waits.cancel()
+            if died.is_set() or end < self._scenario.lasts:
+                task.cancel()  # the closest to a kill that leaves this process alive: nothing is finished in order
+            stop.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                self._reason = await task
+        return self._kills.pop(0) if died.is_set() else None
+
+    async def _rival(self, port: int, rival: Rival) -> str:
+        """Start another trader on the same folder; without the lock, as if it were on another machine."""
+        await asyncio.sleep(rival.at)
+        settings = self._settings(port, client_id=rival.client_id)
+        if rival.locked:
+            return await _ended(bootstrap.trade(settings, self._trader, stop=self._over, now=self._now))
+        return await _ended(bootstrap._trade(settings, self._trader, self._over, self._now))
+
+    @property
+    def _trader(self) -> Path:
+        return self._state / "trader"
+
+    def _copy(self, restore: Restore) -> Path:
+        return self._state / f"copy-{restore.copied}.sqlite" / bootstrap.JOURNAL
+
+    def _settings(self, port: int, *, client_id: int = 7) -> Settings:
+        universe = tuple(i.id for i in self._panel.instruments)
+        copies = self._scenario.copies
+        names = ["flip"] if copies == 1 else [f"flip{n}" for n in range(copies)]
+        return Settings(
+            broker=BrokerSettings(
+                port=port, account=_ACCOUNT, client_id=client_id, restart_at=self._scenario.restart_at
+            ), data=DataSettings(universe=universe),
+            strategies=tuple(
+                StrategyConfig(id=StrategyId(name), source=_FLIP, universe=universe, capital=CASH / copies,
+                               sizer=f"fixed:{100 + n if copies == 1 else 1 + n}")
+                for n, name in enumerate(names)
+            ),
+        )  # fmt: skip
+
+    def _steps(self) -> Sequence[Any]:
+        scenario = self._scenario
+        return [
+            *map(self._jump, scenario.clock), *map(self._probe, scenario.probes),
+            *map(self._request, scenario.requests), *map(self._back_up, scenario.restores),
+            *map(self._lock, scenario.locks),
+        ]  # fmt: skip
+
+    async def _request(self, request: Request) -> None:
+        await asyncio.sleep(request.at)
+        about = InstrumentId(request.about) if request.about else None
+        bootstrap.request(self._trader, request.action, request.reason, "operator", console=True, about=about)
+
+    async def _back_up(self, restore: Restore) -> None:
+        await asyncio.sleep(restore.copied)
+        self._copy(restore).parent.mkdir()
+        copy_journal(self._trader, self._copy(restore))
+
+    async def _lock(self, lock: Lock) -> None:
+        await asyncio.sleep(lock.at)
+        await hold_lock(self._trader, lock.seconds)
+
+    async def _jump(self, step: Any) -> None:
+        await asyncio.sleep(step.at)
+        self._shift += step.by
+
+    async def _probe(self, probe: Any) -> None:
+        await asyncio.sleep(probe.at)
+        self._probes[probe.at] = dict(cli.status(Call(state=self._trader)).payload)
+
+    async def _outcome(self, gateway: Gateway, rivals: Sequence[str]) -> Outcome:
+        rows = await bootstrap.journal_rows(self._trader)
+        record = GatewayRecord.read(self._state / "gateway")
+        prices = gateway.book.market.last
+        worth = record.cash + sum((q * Decimal(repr(prices[i])) for i, q in record.positions.items()), Decimal(0))
+        return Outcome(
+            events=[decode_event(r.payload) for r in rows if r.kind == "event"], record=record, start=self._start,
+            commands=[decode_command(r.payload) for r in rows if r.kind == "command"], rivals=rivals,
+            killed=len(self._scenario.kills) - len(self._kills),
+            verified=bootstrap.verify(self._trader), ended=self._reason, loss=CASH - worth, probes=self._probes,
+            logins=[json.loads(line)["ts"] for line in (self._trader / bootstrap.LOGINS).read_text().split()],
+            trader=replay(rows, trailing_source).trader,
+        )  # fmt: skip

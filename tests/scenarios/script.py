@@ -1,0 +1,156 @@
+"""What a scenario file says: a market, a trader, faults on the way, and what must hold at the end."""
+
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from robotrader.model import Action
+from robotrader.simulation.gateway.faults import Fault, from_yaml
+
+FOLDER = Path(__file__).resolve().parents[2] / "scenarios"
+
+
+class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all parts: an unknown key is an error."""
+
+
+class ClockStep(_Part, frozen=True, kw_only=True):
+    """At `at` seconds the host's clock jumps by `by` seconds."""
+
+    at: float
+    by: float
+
+
+class Probe(_Part, frozen=True, kw_only=True):
+    """What `robotrader status` must say at `at` seconds: the link's state, codes among the alerts, open orders."""
+
+    at: float
+    broker: str
+    alerts: tuple[str, ...] = ()
+    open_orders: int | None = None
+
+
+class Kill(_Part, frozen=True, kw_only=True):
+    """The trader dies when it has journaled the `nth` `record` of that life (a type of event or command).
+
+    `after` its commit, before anything else is done, or after the next write of an order to the socket; it is started
+    again `away` seconds later.
+    """
+
+    record: str
+    nth: int = 1
+    after: Literal["commit", "write"] = "commit"
+    away: float = 5.0
+
+
+class Request(_Part, frozen=True, kw_only=True):
+    """At `at` seconds an operator asks for something; `about` is the instrument of a ticket to resolve."""
+
+    at: float
+    action: Action
+    about: str = ""
+    reason: str = "scenario"
+
+
+class Restore(_Part, frozen=True, kw_only=True):
+    """The journal is copied at `copied` seconds; at `at` the trader is killed and started again on that copy."""
+
+    copied: float
+    at: float
+
+
+class Lock(_Part, frozen=True, kw_only=True):
+    """Another program holds the journal's write lock for so long.
+
+    Waiting for a lock takes no virtual time, so the trader does not wait here: as if its timeout had passed.
+    """
+
+    at: float
+    seconds: float
+
+
+class Rival(_Part, frozen=True, kw_only=True):
+    """A second trader is started on the same state folder; `locked`: false where the folder's lock does not hold."""
+
+    at: float
+    client_id: int
+    locked: bool = True
+
+
+class Expect(_Part, frozen=True, kw_only=True):
+    """What must hold at the end.
+
+    `orders` and `fills` as the gateway's own record has them; `positions` in units, flat ones left out; `link` the
+    states of the link in order, repetitions left out; `ready_by` seconds at which the link must be READY again for
+    good; `quiet` spans of seconds in which not one order may be sent; `logins` the sessions begun, at most, and
+    `logins_an_hour` in any hour; `max_loss` in account currency; `unknown` orders whose outcome is still not known.
+    `books` what our own books hold by symbol, all strategies together: the broker's positions unless it is given.
+    `reason` and `ended` are parts of why trading stands and why the trader's last life ended; `rivals` of how each
+    rival ended. `clients` are the ids whose orders were taken, `denied` how many orders risk refused, at least, and
+    `a_second` how many were sent within a second, at most. `recorded` types of events must be in the journal so often.
+    """
+
+    orders: int
+    fills: int
+    positions: dict[str, int] = {}
+    trading_state: str = "ACTIVE"
+    link: tuple[str, ...] | None = None
+    ready_by: float | None = None
+    quiet: tuple[tuple[float, float], ...] = ()
+    logins: int | None = None
+    logins_an_hour: int = 20
+    max_loss: float = 1_000.0
+    unknown: int = 0
+    books: dict[str, int] | None = None
+    reason: str = ""
+    ended: str = ""
+    rivals: tuple[str, ...] = ()
+    clients: tuple[int, ...] | None = None
+    denied: int = 0
+    a_second: int = 40
+    recorded: dict[str, int] = {}
+
+
+class Scenario(_Part, frozen=True, kw_only=True):
+    """One incident.
+
+    `start` is exchange time, `lasts` seconds; `faults` is the gateway's fault script, its times in seconds since the
+    start; `restarts` are the times at which the trader is killed and started again; `tick` is how often, in seconds,
+    trader and market look at the clock; `restart_at` is the gateway's daily restart as the trader is configured to know
+    it; `participation` the share of a bar's volume that fills at most. `copies` of the strategy trade side by side,
+    each one unit more than the one before. `mutant` names the planted bug under which the scenario must fail.
+    """
+
+    id: str
+    title: str
+    mutant: str
+    start: str
+    lasts: float
+    expect: Expect
+    story: str = ""
+    seed: int = 1
+    symbols: tuple[str, ...] = ("AAA",)
+    tick: float = 20.0
+    faults: tuple[Fault, ...] = ()
+    restart_at: str = "23:45"
+    clock: tuple[ClockStep, ...] = ()
+    restarts: tuple[float, ...] = ()
+    participation: float | None = None
+    copies: int = 1
+    kills: tuple[Kill, ...] = ()
+    requests: tuple[Request, ...] = ()
+    restores: tuple[Restore, ...] = ()
+    locks: tuple[Lock, ...] = ()
+    rivals: tuple[Rival, ...] = ()
+    probes: tuple[Probe, ...] = ()
+
+
+def read(path: Path) -> Scenario:
+    """Read one scenario file."""
+    return from_yaml(path.read_text(encoding="utf-8"), Scenario, source=path.name)
+
+
+def all_files() -> list[Path]:
+    """Return the scenario files, in order of their names."""
+    return sorted(FOLDER.glob("S*.yaml"))
