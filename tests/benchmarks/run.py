@@ -113,7 +113,9 @@ def main() -> int:
     found = table(cases)
     print(found, file=sys.stderr)
     if options.write:
-        (Path(__file__).parents[2] / "docs" / "benchmarks.md").write_text(HEAD + found + "\n", encoding="utf-8")
+        page = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+        _, title, others = page.read_text(encoding="utf-8").partition("\n## ")  # what other targets wrote
+        page.write_text(HEAD + found + "\n" + title + others, encoding="utf-8")
     failed = sum(not c["good"] for c in cases)
     print(json.dumps({"target": "bench", "passed": len(cases) - failed, "failed": failed, "cases": cases,
                       "seconds": round(time.perf_counter() - started, 1)}))  # fmt: skip

@@ -1,0 +1,284 @@
+"""The eighteen bugs that an order path must not survive: how each is planted, and which tests must then fail."""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from msgspec import Struct, structs
+
+from robotrader.adapters.ibkr.connection import IbkrConnection
+from robotrader.adapters.ibkr.interpreter import Interpreter
+from robotrader.adapters.ibkr.pending import PendingRequests
+from robotrader.adapters.sql import engine as sql_engine
+from robotrader.adapters.sql import statements
+from robotrader.adapters.sql.journal import SqlTransaction
+from robotrader.engine import recovery
+from robotrader.engine.settlement import Settlement
+from robotrader.engine.trader import Trader
+from robotrader.engine.write_ahead import WriteAhead
+from robotrader.model import BrokerUnavailable, Cancel, Order, OrderPendingCancel
+from robotrader.portfolio.ledger import Book, Ledger
+from robotrader.ports import BrokerSnapshot
+from robotrader.risk.halt import TradingStates
+from tests.scenarios import mutants as incidents
+
+Patch = pytest.MonkeyPatch
+_ENGINE, _IBKR, _FILE = "tests/unit/engine/", "tests/integration/ibkr/", "tests/integration/sql/test_file.py::"
+
+
+class Mutant(Struct, frozen=True, kw_only=True):
+    """One bug by its name in the design; `tests` are the cheapest that must fail under it, each of them."""
+
+    name: str
+    plant: Callable[[Patch], None]
+    tests: tuple[str, ...]
+
+
+def _commit_after_send(patch: Patch) -> None:
+    """Write the order to the socket first, and down afterwards."""
+
+    async def send(self: WriteAhead, orders: Sequence[Order]) -> None:
+        late: list[Any] = []
+
+        async def later(events: Sequence[Any]) -> list[Any]:
+            late.extend(events)
+            return []
+
+        with pytest.MonkeyPatch.context() as meanwhile:
+            meanwhile.setattr(self, "record", later)
+            await sending(self, orders)
+        await self.record(late)
+
+    sending = WriteAhead.send
+    patch.setattr(WriteAhead, "send", send)
+
+
+def _open_orders_only(patch: Patch) -> None:
+    """Recover from what the broker says of open orders, and ask for nothing else."""
+
+    async def snapshots(self: Settlement) -> tuple[BrokerSnapshot, BrokerSnapshot]:
+        return tuple(map(_without_executions, await stable(self)))  # type: ignore[return-value]
+
+    stable = Settlement._stable_snapshots
+    patch.setattr(Settlement, "_stable_snapshots", snapshots)
+
+
+def _without_executions(snapshot: BrokerSnapshot) -> BrokerSnapshot:
+    named = {m.fields.get("orderRef") for m in snapshot.messages if m.name not in {"execDetails", "completedOrder"}}
+    kept = tuple(m for m in snapshot.messages if m.name in {"openOrder", "orderStatus"})
+    return structs.replace(snapshot, messages=kept, order_refs=snapshot.order_refs & named)
+
+
+def _key_by_order_id(patch: Patch) -> None:
+    """Take the order id for who an order is, whatever its reference says."""
+
+    def owner(self: Interpreter, fields: Any) -> Any:
+        by_id = {number: known for (_, number), known in self._by_id.items()}
+        return by_id.get(fields.get("orderId", 0))
+
+    patch.setattr(Interpreter, "_owner", owner)
+
+
+def _skip_end_marker(patch: Patch) -> None:
+    """Take what has come until the time is over for the whole answer."""
+
+    async def ask(self: IbkrConnection, key: Any, *about: Any, **options: Any) -> list[Any]:
+        parts: list[Any] = []
+
+        def opened(requests: PendingRequests, key: Any) -> Any:
+            answer = opening(requests, key)
+            parts.append(requests._waiting[key][0])
+            return answer
+
+        with pytest.MonkeyPatch.context() as meanwhile:
+            meanwhile.setattr(PendingRequests, "open", opened)
+            try:
+                return await asking(self, key, *about, **options)
+            except BrokerUnavailable:
+                return [part for found in parts for part in found]
+
+    asking, opening = IbkrConnection.ask, PendingRequests.open
+    patch.setattr(IbkrConnection, "ask", ask)
+
+
+def _empty_is_flat(patch: Patch) -> None:
+    """Take a look without positions for an account without positions, which nobody needs to compare."""
+
+    def breaks(trader: Trader, snapshot: BrokerSnapshot) -> Any:
+        return comparing(trader, snapshot) if snapshot.positions else []
+
+    comparing = recovery.position_breaks
+    patch.setattr("robotrader.engine.settlement.position_breaks", breaks)
+
+
+def _no_exec_id_dedupe(patch: Patch) -> None:
+    """Book an execution as often as it is told."""
+
+    def apply(self: Ledger, fill: Any) -> bool:
+        self._fills.pop(fill.exec_id, None)
+        return booking(self, fill)
+
+    booking = Ledger.apply
+    patch.setattr(Ledger, "apply", apply)
+
+
+def _interpret_before_raw(patch: Patch) -> None:
+    """Keep what a message means, and not the message."""
+    patch.setattr(SqlTransaction, "raw", lambda *_: None)
+    patch.setattr("tests.fakes.MemoryTransaction.raw", lambda *_: None)
+
+
+def _synchronous_off(patch: Patch) -> None:
+    """Tell SQLite not to wait for the disk."""
+    pragmas = tuple(p.replace("synchronous=FULL", "synchronous=OFF") for p in sql_engine._WRITE_PRAGMAS)
+    patch.setattr(sql_engine, "_WRITE_PRAGMAS", pragmas)
+
+
+def _halt_in_memory_only(patch: Patch) -> None:
+    """Forget on a restart that trading was halted."""
+
+    def forgetful(*args: Any) -> Any:
+        found = replaying(*args)
+        found.trader.control.states = TradingStates()
+        return found
+
+    replaying = recovery.replay
+    patch.setattr("robotrader.engine.runner.replay", forgetful)
+
+
+def _no_second_look(patch: Patch) -> None:
+    """Send in T2 what T1 allowed, whatever has been halted since."""
+
+    async def nothing_asked(_: WriteAhead) -> None:
+        return None
+
+    def trusting(self: WriteAhead, **parts: Any) -> None:
+        begin(self, **{**parts, "halted": lambda: None})
+
+    begin = WriteAhead.__init__
+    patch.setattr(WriteAhead, "__init__", trusting)
+    patch.setattr(WriteAhead, "_requested_halt", nothing_asked)
+    patch.setattr(WriteAhead, "_stopped", lambda *_: None)
+
+
+def _stale_epoch(patch: Patch) -> None:
+    """Send although another trader has begun an epoch."""
+
+    async def send(self: WriteAhead, orders: Sequence[Order]) -> None:
+        self.epoch, kept = await self._journal.current_epoch(), self.epoch
+        try:
+            await sending(self, orders)
+        finally:
+            self.epoch = kept
+
+    sending = WriteAhead.send
+    patch.setattr(WriteAhead, "send", send)
+
+
+def _cancel_needs_the_journal(patch: Patch) -> None:
+    """Write a cancel down before it is asked for: no cancel while the journal cannot be written."""
+
+    async def cancel(self: WriteAhead, command: Cancel) -> None:
+        now = self._clock.now()
+        await self.record([OrderPendingCancel(ts_event=now, ts_init=now, order_id=command.order_id)])
+        await canceling(self, command)
+
+    canceling = WriteAhead._cancel
+    patch.setattr(WriteAhead, "_cancel", cancel)
+
+
+def _retry_without_cap(patch: Patch) -> None:
+    """Plan whatever came to nothing again at every bar, entries too."""
+
+    def again(self: Trader, order: Order) -> None:
+        for runtime in self._runtimes:
+            if runtime.config.id == order.strategy and order.instrument in runtime.config.universe:
+                runtime.again.add(runtime.config.universe.index(order.instrument))
+
+    patch.setattr(Trader, "_try_again", again)
+
+
+def _order_by_time(patch: Patch) -> None:
+    """Read the journal in the order of its events' times."""
+    chain = "SELECT * FROM journal WHERE seq > :after ORDER BY ts_event, seq"
+    patch.setitem(statements.SQL, "chain", chain)
+
+
+def _float_money(patch: Patch) -> None:
+    """Count cash in binary fractions."""
+
+    def trade(self: Book, fill: Any, multiplier: Decimal) -> None:
+        cash = float(self.cash) - float(fill.price) * fill.side.sign * fill.quantity * float(multiplier)
+        trading(self, fill, multiplier)
+        self.cash = Decimal(cash)
+
+    trading = Book.trade
+    patch.setattr(Book, "trade", trade)
+
+
+def _scenario(stem: str) -> str:
+    return f"tests/scenarios/test_scenarios.py::test_the_scenario_holds[{stem}]"
+
+
+MUTANTS = (
+    Mutant(name="commit after send", plant=_commit_after_send, tests=(
+        _ENGINE + "test_write_ahead.py::"
+        "test_an_order_goes_over_the_wire_only_after_its_decision_and_its_sending_are_committed",
+    )),
+    Mutant(name="resend on timeout", plant=incidents.resend_unacknowledged, tests=(
+        _ENGINE + "test_recovery.py::test_an_order_that_two_snapshots_do_not_know_is_given_up_and_never_sent_again",
+        _scenario("S13-restart-duplicates"),
+    )),
+    Mutant(name="open-orders-only recovery", plant=_open_orders_only, tests=(
+        _ENGINE + "test_recovery.py::test_what_filled_meanwhile_is_booked_before_positions_are_compared",
+    )),
+    Mutant(name="key by orderId", plant=_key_by_order_id, tests=(
+        "tests/unit/adapters/ibkr/test_interpreter.py::test_identity_is_order_ref_then_perm_id_then_the_own_order_id",
+    )),
+    Mutant(name="skip End-marker", plant=_skip_end_marker, tests=(
+        _IBKR + "test_snapshot.py::test_rows_without_their_end_are_not_an_answer",
+    )),
+    Mutant(name="treat empty as flat", plant=_empty_is_flat, tests=(
+        _ENGINE + "test_recovery.py::test_a_position_that_the_fills_do_not_explain_halts",
+    )),
+    Mutant(name="no execId dedupe", plant=_no_exec_id_dedupe, tests=(
+        _ENGINE + "test_trader_halts.py::test_an_execution_reported_twice_counts_once",
+        "tests/unit/portfolio/test_ledger.py::test_an_execution_counts_once_however_often_it_is_reported",
+    )),
+    Mutant(name="correction as new fill", plant=incidents.a_correction_is_a_new_fill, tests=(
+        "tests/unit/adapters/ibkr/test_interpreter.py::test_a_correction_is_the_same_execution_in_a_higher_revision",
+    )),
+    Mutant(name="drop raw-before-interpret", plant=_interpret_before_raw, tests=(
+        _ENGINE + "test_write_ahead.py::test_a_message_is_in_the_record_before_what_it_means",
+        _ENGINE + "test_write_ahead.py::test_a_message_that_nobody_understands_stays_in_the_record_and_halts",
+    )),
+    Mutant(name="synchronous=OFF", plant=_synchronous_off, tests=(
+        _FILE + "test_every_commit_is_durable_by_configuration",
+    )),
+    Mutant(name="halt held in memory only", plant=_halt_in_memory_only, tests=(
+        _ENGINE + "test_recovery.py::test_an_unsent_order_is_not_sent_when_the_journal_ends_in_a_halt",
+    )),
+    Mutant(name="latch or epoch not re-read in T2", plant=_no_second_look, tests=(
+        _ENGINE + "test_write_ahead.py::test_a_halt_between_decision_and_sending_voids_the_order",
+    )),
+    Mutant(name="stale epoch can send", plant=_stale_epoch, tests=(
+        _ENGINE + "test_write_ahead.py::test_a_process_that_lost_the_journal_sends_nothing_and_says_so",
+    )),
+    Mutant(name="id mark not persisted", plant=incidents.trust_next_valid_id, tests=(
+        _ENGINE + "test_recovery.py::test_order_ids_go_on_from_the_highest_ever_used",
+    )),
+    Mutant(name="cancel blocked by DB failure", plant=_cancel_needs_the_journal, tests=(
+        "tests/mutants/test_cancel.py::test_a_cancel_leaves_although_the_journal_cannot_be_written",
+    )),
+    Mutant(name="retry loop without cap", plant=_retry_without_cap, tests=(
+        _ENGINE + "test_trader_halts.py::test_a_refused_entry_is_not_tried_again",
+    )),
+    Mutant(name="timestamp ordering instead of seq", plant=_order_by_time, tests=(
+        _scenario("S13-restart-duplicates"),
+    )),
+    Mutant(name="float money", plant=_float_money, tests=(
+        "tests/property/test_ledger.py::test_cash_is_capital_less_what_was_bought_plus_what_was_sold_less_costs",
+    )),
+)  # fmt: skip
+BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
