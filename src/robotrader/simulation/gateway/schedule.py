@@ -87,7 +87,7 @@ class Running:
         self._market, self._advance = market, advance
         self._speed, self._nights, self._tick_s = speed, nights, tick_s
         self._first = market.now
-        self._started = self._clocked = 0.0
+        self._started = self._clocked = self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._later: list[tuple[float, int, Action]] = []
         self._order = count()
@@ -96,7 +96,8 @@ class Running:
     def start(self) -> None:
         loop = asyncio.get_running_loop()
         self._started = self._clocked = loop.time()
-        self._timer = loop.call_later(self._tick_s, self._tick)
+        self._due = self._started + self._tick_s
+        self._timer = loop.call_at(self._due, self._tick)
 
     def close(self) -> None:
         self._closed = True
@@ -133,8 +134,11 @@ class Running:
             action()
 
     def _tick(self) -> None:
+        """Look at the clock, at even times: what a look costs must not make the next one late."""
         self.catch_up()
-        self._timer = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
+        loop = asyncio.get_running_loop()
+        self._due = max(self._due + self._tick_s, loop.time())
+        self._timer = loop.call_at(self._due, self._tick)
 
 
 def upcoming(when: str, after: int) -> int:
