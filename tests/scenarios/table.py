@@ -65,7 +65,12 @@ CASES = (
     _case("162, history pacing", _on("reqHistoricalData", "refuse", nth=2, times=2, code=162)),
     _case("clock 10 s off", Fault(at=CLOSE, do="skew", seconds=10)),
     _case("openOrder and orderStatus lost", _on("openOrder", "drop", times=2), _on("orderStatus", "drop", times=2)),
-    _case("callbacks 20 s late", _on("openOrder", "delay", seconds=20), _on("orderStatus", "delay", seconds=20)),
+    _case(  # also of the answers to comparisons: an order that none of them shows stays unknown
+        "callbacks 20 s late",
+        _on("openOrder", "delay", seconds=20),
+        _on("orderStatus", "delay", seconds=20),
+        halts=True,
+    ),
     _case("every callback twice", *(_on(m, "duplicate") for m in ("openOrder", "orderStatus", "execDetails"))),
     _case("placeOrder swallowed", _on("placeOrder", "drop", times=1)),
     _case("Filled before execDetails", _on("execDetails", "hold", until="orderStatus", times=1), at=OPEN),
