@@ -36,7 +36,8 @@ def test_a_manual_trade_becomes_a_ticket_that_stops_trading_until_it_is_resolved
         assert sim.stdout is not None
         config.write_text(CONFIG.format(port=json.loads(sim.stdout.readline())["port"]))
         with process("trade", "--config", str(config), "--quiet", state=state):
-            assert eventually(lambda: bool(ask("fills", state=state)["fills"]))
+            # long enough for the execution to be no longer told: only the position shows it
+            assert eventually(lambda: len(ask("fills", state=state)["fills"]) >= 8)
             found = ask("reconcile", state=state, code=1)
             [ticket] = found["breaks"]
             difference = ticket["broker"] - ticket["ledger"]
