@@ -98,7 +98,8 @@ def effective_state(
     was asked last will hold at the next start.
     """
     now = next((s.state for s in states if s.strategy is None and s.instrument is None), TradingState.ACTIVE)
-    waiting = [_ASKED[r.action] for r in requests if r.taken is None and r.strategy is None and r.instrument is None]
+    asked = [r.action for r in requests if r.taken is None and r.strategy is None and r.instrument is None]
+    waiting = [_ASKED[action] for action in asked if action in _ASKED]
     found = [waiting[0] if waiting else now]
     found += [now] if running else []
     found += [TradingState.HALTED] if flag is not None else []

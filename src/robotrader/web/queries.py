@@ -73,9 +73,12 @@ def global_state(run: RunRow | None, rows: Sequence[TradingStateRow]) -> views.S
     return views.ScopeState(state=TradingState.ACTIVE, since=utc(run.started.ts_init), reason="", actor="")
 
 
+_STATES = frozenset({Action.HALT, Action.REDUCE, Action.RESUME})  # the others leave the trading state alone
+
+
 def is_halted(status: views.Status) -> bool:
     """Tell whether all trading is halted, or will be once the trader takes what it was asked last."""
-    asked = [r.action for r in status.requests if r.strategy is None and r.instrument is None]
+    asked = [r.action for r in status.requests if r.strategy is None and r.instrument is None and r.action in _STATES]
     return status.trading_state in {TradingState.HALTED, TradingState.LOCKED} or asked[:1] == [Action.HALT]
 
 

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from robotrader.cli.read import effective_state
+from robotrader.model import Action, TradingState
+from robotrader.ports import RequestRow
 from tests.integration.cli.commands import ask, run
 from tests.integration.cli.test_control import CONFIG
 from tests.integration.system.running import eventually, process
@@ -20,6 +23,13 @@ def test_without_a_trader_nothing_can_be_compared(tmp_path: Path) -> None:
         "schema_version": 1, "ok": False, "breaks": [],
         "error": "no trader runs on this state: start one, it compares at once",
     }  # fmt: skip
+
+
+def test_a_comparison_that_waits_leaves_the_trading_state_alone() -> None:
+    waits = RequestRow(id="r", ts=0, action=Action.RECONCILE, reason="asked for", actor="me")
+    halt = RequestRow(id="h", ts=0, action=Action.HALT, reason="lunch", actor="me")
+    assert effective_state((), [waits], flag=None, running=True) is TradingState.ACTIVE
+    assert effective_state((), [waits, halt], flag=None, running=False) is TradingState.HALTED
 
 
 def test_a_ticket_that_is_not_open_cannot_be_resolved(tmp_path: Path) -> None:

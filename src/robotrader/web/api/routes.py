@@ -131,6 +131,8 @@ async def ask(data: NewRequest, headers: Key) -> tuple[RequestAck, int]:
     """Ask the trader to halt or to reduce; the answer comes when the request is durable."""
     if data.action is Action.RESUME:
         raise Forbidden(f"Trading is resumed on the console only: {resume_command(web().state_dir)}")
+    if data.action in {Action.RECONCILE, Action.RESOLVE}:
+        raise Forbidden("Books are compared and tickets resolved on the console only: robotrader reconcile")
     if not 8 <= len(headers.idempotency_key) <= MAX_KEY:
         raise BadRequest(f"An Idempotency-Key has 8 to {MAX_KEY} characters.")
     return await web().ask(headers.idempotency_key, data.action, data.reason), 202
