@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import msgspec
 import numpy as np
+from msgspec import structs
 
 from robotrader.data.panel import Panel
 from robotrader.engine.trader import Trader
@@ -18,6 +19,9 @@ from robotrader.model import (
     CheckResult,
     Commission,
     CommissionReported,
+    CorporateAction,
+    CorporateActionDue,
+    CorporateActionKind,
     Decision,
     Denied,
     Deny,
@@ -34,6 +38,7 @@ from robotrader.model import (
     OrderState,
     PortfolioMarked,
     Purpose,
+    Replace,
     RiskCheck,
     RiskLimit,
     RunStarted,
@@ -119,6 +124,12 @@ def submit(for_order: Order | None = None, *, strength: float = 1.0) -> Submit:
     )  # fmt: skip
 
 
+def replace(new_terms: Order | None = None) -> Replace:
+    """Make the command that changes an order."""
+    wanted = new_terms or order(quantity=60)
+    return Replace(ts_event=wanted.ts_event, order=wanted, verdict=submit(wanted).verdict, reason="sized")
+
+
 def deny(for_order: Order | None = None) -> Deny:
     """Make the command that refuses an order for two reasons."""
     wanted = for_order or order()
@@ -168,6 +179,25 @@ def commission(
     """Make the cost of an execution."""
     cost = Commission(exec_id=exec_id, revision=revision, amount=Decimal(amount))
     return CommissionReported(ts_event=ts, ts_init=ts, commission=cost)
+
+
+def split(new: int = 2, old: int = 1, *, day: int = 1, symbol: str = "SPY", known: int = 0) -> CorporateAction:
+    """Make a split before the open of a day; known `known` ns after T0 at the latest."""
+    midnight = T0 + day * DAY - 16 * 3_600 * 1_000_000_000
+    return CorporateAction(
+        symbol=symbol, kind=CorporateActionKind.SPLIT, last_cum_day=f"day {day - 1}", ex_date=f"day {day}",
+        ex_at=midnight, known_at=T0 + known, source="test", new=new, old=old,
+    )  # fmt: skip
+
+
+def dividend(cash: str, *, day: int = 1, symbol: str = "SPY") -> CorporateAction:
+    """Make a dividend of so much a unit before the open of a day."""
+    return structs.replace(split(day=day, symbol=symbol), kind=CorporateActionKind.DIVIDEND, new=1, cash=Decimal(cash))
+
+
+def due(action: CorporateAction, instrument: InstrumentId = SPY.id) -> CorporateActionDue:
+    """Make an action take effect at its ex date."""
+    return CorporateActionDue(ts_event=action.ex_at, ts_init=action.ex_at, action=action, instrument=instrument)
 
 
 def marked(day: int = 0, *, equity: str = "100000.000000", cash: str = "100000.000000") -> PortfolioMarked:

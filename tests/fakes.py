@@ -166,6 +166,8 @@ class FakeBroker:
 
     def __init__(self) -> None:
         self.submitted: list[tuple[Order, int]] = []
+        self.transmitted: list[bool] = []
+        self.replaced: list[Order] = []
         self.canceled: list[OrderId] = []
         self.wire: list[str] = []
         self.bound: dict[OrderId, int] = {}
@@ -177,10 +179,15 @@ class FakeBroker:
         """Return the ids of the orders that went over the wire, in order."""
         return [order.id for order, _ in self.submitted]
 
-    def submit(self, order: Order, broker_order_id: int) -> None:
+    def submit(self, order: Order, broker_order_id: int, *, transmit: bool = True) -> None:
         self.on_submit(order)
         self.wire.append("submit")
         self.submitted.append((order, broker_order_id))
+        self.transmitted.append(transmit)
+
+    def replace(self, order: Order) -> None:
+        self.wire.append("replace")
+        self.replaced.append(order)
 
     def cancel(self, order_id: OrderId) -> None:
         self.wire.append("cancel")
@@ -276,6 +283,7 @@ class ScriptedSource:
         self._script = script
         self._width = width
         self.seen: list[BarsClosed] = []
+        self.splits: list[tuple[InstrumentId, float, int]] = []
 
     def on_bars(self, event: BarsClosed) -> Sequence[float]:
         self.seen.append(event)
@@ -283,6 +291,9 @@ class ScriptedSource:
         if isinstance(said, Exception):
             raise said
         return said
+
+    def on_split(self, instrument: InstrumentId, ratio: float, ex_at: int) -> None:
+        self.splits.append((instrument, ratio, ex_at))
 
 
 Script = Mapping[int, Sequence[float] | Exception]

@@ -131,9 +131,14 @@ class BrokerSnapshot(Struct, frozen=True, kw_only=True):
 
 
 class Broker(Protocol):
-    """Where orders go. Both calls only write to the wire: outcomes arrive in the inbox as `BrokerMessage`s."""
+    """Where orders go. These calls only write to the wire: outcomes arrive in the inbox as `BrokerMessage`s."""
 
-    def submit(self, order: Order, broker_order_id: int) -> None: ...
+    def submit(self, order: Order, broker_order_id: int, *, transmit: bool = True) -> None:
+        """Place an order; without `transmit` it waits for the next one of its family that has it."""
+
+    def replace(self, order: Order) -> None:
+        """Give a working order these terms."""
+
     def cancel(self, order_id: OrderId) -> None: ...
 
     def interpret(self, message: BrokerMessage) -> Sequence[AnyEvent]:
@@ -143,7 +148,7 @@ class Broker(Protocol):
         """
 
     def bind(self, order: Order, broker_order_id: int) -> None:
-        """Tell the interpreter of an order that was sent earlier (recovery)."""
+        """Tell the interpreter of an order that was sent earlier (recovery), with the terms last known."""
 
     async def snapshot(self) -> BrokerSnapshot:
         """Ask for everything; raises `BrokerUnavailable` when a part did not complete in time."""

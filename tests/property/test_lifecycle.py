@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from robotrader.execution.lifecycle import OPEN, TERMINAL, Alarm, transition
 from robotrader.model import (
@@ -14,6 +15,9 @@ from robotrader.model import (
     OrderFilled,
     OrderPendingCancel,
     OrderRejected,
+    OrderReplaced,
+    OrderReplaceRejected,
+    OrderReplacing,
     OrderSending,
     OrderState,
     OrderSuspended,
@@ -38,8 +42,15 @@ WORDS: tuple[AnyEvent, ...] = (
     OrderUnresolved(**KEY, reason="u"),  # type: ignore[arg-type]
     OrderVoided(**KEY, proven=False, reason="v"),  # type: ignore[arg-type]
 )
+CHANGES: tuple[AnyEvent, ...] = (
+    OrderReplacing(**KEY, epoch=1),  # type: ignore[arg-type]
+    OrderReplaceRejected(**KEY, reason="r"),  # type: ignore[arg-type]
+    OrderReplaced(**KEY, quantity=60),  # type: ignore[arg-type]
+    OrderReplaced(**KEY, quantity=150),  # type: ignore[arg-type]
+)
 fills = st.integers(1, 120).map(lambda quantity: make.filled(ORDER, quantity=quantity))
 event = st.sampled_from(WORDS) | fills
+changes = st.sampled_from(WORDS + CHANGES) | st.sampled_from(CHANGES) | fills
 starts = st.sampled_from([make.working(ORDER), make.working(ORDER, OrderState.SENDING)])
 
 
@@ -70,6 +81,36 @@ def test_an_order_stays_lawful_whatever_it_hears(working: WorkingOrder, heard: l
             assert result.alarm is expected
         assert working.unresolved == (isinstance(word, OrderUnresolved) and before.state in OPEN)
         assert set(before.perm_ids) <= set(working.perm_ids)
+
+
+@given(st.sampled_from([60, 150]), st.lists(changes, max_size=14))
+def test_terms_are_what_the_broker_said_last_and_a_change_is_open_until_it_is_answered(
+    asked: int, heard: list[AnyEvent]
+) -> None:
+    working = structs.replace(
+        make.working(ORDER, OrderState.ACCEPTED), replacing=structs.replace(ORDER, quantity=asked)
+    )
+    for word in heard:
+        before = working
+        try:
+            working = transition(before, word).working
+        except InvariantViolation:
+            lawful = before.state in {OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED}
+            assert isinstance(word, OrderReplacing | OrderSending | OrderVoided)
+            assert not (lawful and isinstance(word, OrderReplacing))
+            continue
+        told = isinstance(word, OrderReplaced)
+        assert working.order.quantity == (word.quantity if isinstance(word, OrderReplaced) else before.order.quantity)
+        answered = isinstance(word, OrderReplaceRejected) or (told and working.order.quantity == asked)
+        ended = working.state in TERMINAL
+        assert (working.replacing is None) == (before.replacing is None or answered or ended)
+        assert working.filled >= before.filled
+        if working.state is OrderState.PENDING_REPLACE:
+            assert isinstance(word, OrderReplacing) or before.state is OrderState.PENDING_REPLACE
+            assert not answered
+        assert ended or working.leaves > 0, "an order that is full is not open"
+        if before.state in TERMINAL:
+            assert working.state is before.state, "what ended stays ended"
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 60)), max_size=12), st.sampled_from(STARTS))

@@ -29,6 +29,7 @@ class Breaks:
         self._price = price
         self._open: dict[InstrumentId | None, BreakOpened] = {}
         self._count = 0
+        self._lags: dict[InstrumentId, tuple[int, int]] = {}
 
     def __bool__(self) -> bool:
         """Tell whether a ticket is open."""
@@ -39,11 +40,17 @@ class Breaks:
         self._open[event.instrument] = event
         self._count += 1
 
+    def excuse(self, instrument: InstrumentId, units: int, until: int) -> None:
+        """Let the broker hold that many units until then (ns UTC): it books a corporate action later than we do."""
+        self._lags[instrument] = (units, until)
+
     def new(
         self, found: Sequence[tuple[InstrumentId, int, int]], now: int, *, booked: bool = False
     ) -> list[BreakOpened]:
         """Return tickets for differences (instrument, broker's units, ours) that have none yet."""
-        fresh = [difference for difference in found if difference[0] not in self._open]
+        lags = {(iid, units) for iid, (units, until) in self._lags.items() if now < until}
+        fresh = [(iid, theirs, ours) for iid, theirs, ours in found
+                 if iid not in self._open and (iid, theirs) not in lags]  # fmt: skip
         return [
             BreakOpened(ts_event=now, ts_init=now, break_id=f"B{self._count + k}", instrument=iid, broker=theirs,
                         ledger=ours, booked=booked)
@@ -91,6 +98,14 @@ class Breaks:
                 book(EXTERNAL, -moved)
         return BookAdjusted(ts_event=request.ts_event, break_id=ticket.break_id, fills=tuple(fills),
                             reason=request.reason, actor=request.actor)  # fmt: skip
+
+    def explain(self, instrument: InstrumentId, why: str, ts: int) -> list[BookAdjusted]:
+        """Close a ticket that is no more: the books now hold what the broker held when it was opened."""
+        ticket = self._open.get(instrument)
+        if ticket is None or ticket.broker != self._ledger.quantity(instrument):
+            return []
+        del self._open[instrument]
+        return [BookAdjusted(ts_event=ts, break_id=ticket.break_id, fills=(), reason=why, actor="trader")]
 
     def _own(self) -> list[Book]:
         return [book for book in self._ledger.books if book.strategy != EXTERNAL]

@@ -10,6 +10,7 @@ from robotrader.model import (
     BreakOpened,
     Cancel,
     Event,
+    InstrumentId,
     LinkChanged,
     OrderState,
     RequestReceived,
@@ -69,13 +70,15 @@ class Control:
             return None
         return f"trading is {state}: {reason}"
 
-    def halt(self, event: Event, reason: str) -> Sequence[AnyCommand]:
-        """Halt all trading by the trader's own judgement."""
-        return self._set(event, TradingState.HALTED, reason, actor="trader")
+    def halt(self, event: Event, reason: str, instrument: InstrumentId | None = None) -> Sequence[AnyCommand]:
+        """Halt all trading, or that in one instrument, by the trader's own judgement."""
+        return self._set(event, TradingState.HALTED, reason, actor="trader", instrument=instrument)
 
-    def _set(self, event: Event, state: TradingState, reason: str, *, actor: str) -> Sequence[AnyCommand]:
+    def _set(
+        self, event: Event, state: TradingState, reason: str, *, actor: str, instrument: InstrumentId | None = None
+    ) -> Sequence[AnyCommand]:
         """Change a scope's state; leaving ACTIVE also cancels the orders that would add risk."""
-        scope = (event.strategy, event.instrument) if isinstance(event, RequestReceived) else (None, None)
+        scope = (event.strategy, event.instrument) if isinstance(event, RequestReceived) else (None, instrument)
         if not self.states.set(scope, state, reason):
             return ()
         strategy, instrument = scope

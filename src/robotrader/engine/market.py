@@ -3,7 +3,9 @@
 from collections import deque
 from decimal import Decimal
 
-from robotrader.model import Bar, Instrument, InstrumentId
+from msgspec import structs
+
+from robotrader.model import Bar, CorporateActionDue, CorporateActionKind, Instrument, InstrumentId
 from robotrader.portfolio.sizing import average_true_range
 
 ATR_BARS = 14
@@ -25,9 +27,10 @@ class _Facts:
 
 
 class MarketFacts:
-    """Take bars in, at almost no cost; compute on demand."""
+    """Take bars in, at almost no cost; compute on demand. `trading`: bars have come that were no warm-up."""
 
     def __init__(self) -> None:
+        self.trading = False
         self._facts: dict[InstrumentId, _Facts] = {}
         self._instruments: dict[InstrumentId, Instrument] = {}
 
@@ -52,6 +55,21 @@ class MarketFacts:
                 if facts.day >= 0:
                     facts.volumes.append(facts.volume)
                 facts.day, facts.volume = day, bar.volume
+
+    def convert(self, event: CorporateActionDue) -> None:
+        """Bring the bars from before an action into new units; after a symbol change they are the successor's."""
+        action, facts = event.action, self._facts.get(event.instrument)
+        if facts is None or action.kind is CorporateActionKind.DELISTING:
+            return
+        ratio = float(action.ratio)
+        facts.bars = deque((_in_new_units(b, ratio) if b.ts_event <= action.ex_at else b for b in facts.bars),
+                           maxlen=facts.bars.maxlen)  # fmt: skip
+        facts.last = facts.bars[-1] if facts.bars else None
+        facts.volumes = deque((volume * ratio for volume in facts.volumes), maxlen=ADV_SESSIONS)
+        if facts.last is not None and facts.last.ts_event <= action.ex_at:
+            facts.volume *= ratio
+        if event.successor is not None and self.last(event.successor.id) is None:
+            self._facts[event.successor.id] = facts
 
     def instrument(self, iid: InstrumentId) -> Instrument:
         """Return the instrument of that id."""
@@ -84,3 +102,10 @@ class MarketFacts:
         if facts.last is not None and facts.last.spec.nanos == _DAY_NS:
             days = [*days, facts.volume][-ADV_SESSIONS:]
         return sum(days) / ADV_SESSIONS if len(days) == ADV_SESSIONS else None
+
+
+def _in_new_units(bar: Bar, ratio: float) -> Bar:
+    return structs.replace(
+        bar, open=bar.open / ratio, high=bar.high / ratio, low=bar.low / ratio, close=bar.close / ratio,
+        volume=bar.volume * ratio,
+    )  # fmt: skip

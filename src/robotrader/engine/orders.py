@@ -8,7 +8,11 @@ from robotrader.model import ExternalOrder, InstrumentId, OrderId, Side, Strateg
 
 
 class WorkingOrders:
-    """Orders by id; sums over the open ones are kept incrementally."""
+    """Orders by id; sums over the open ones are kept incrementally.
+
+    Protective orders are in none of the sums: they fill against a position that is there, and no more than it, as the
+    broker sizes them with their entry and their group. Counted, they would make every exit look like a short sale.
+    """
 
     def __init__(self) -> None:
         self._orders: dict[OrderId, WorkingOrder] = {}
@@ -17,6 +21,7 @@ class WorkingOrders:
         self._live: dict[OrderId, None] = {}
         self._foreign: dict[int, ExternalOrder] = {}
         self._reserved: dict[OrderId, tuple[int, WorkingOrder]] = {}
+        self._spent: set[str] = set()
 
     def get(self, order_id: OrderId) -> WorkingOrder | None:
         """Return the order of that id, None if there is none."""
@@ -36,6 +41,8 @@ class WorkingOrders:
         if before is not None:
             self._count(before, -1)
         self._orders[working.order.id] = working
+        if working.filled and working.order.oca_group is not None:
+            self._spent.add(working.order.oca_group)
         self._count(working, 1)
 
     def reserve(self, working: WorkingOrder, until: int) -> None:
@@ -57,6 +64,8 @@ class WorkingOrders:
             self._live.pop(order.id, None)
             return
         self._live[order.id] = None
+        if order.purpose.protective:
+            return
         self._net[order.strategy, order.instrument] += sign * order.side.sign * working.leaves
         self._open[order.instrument, order.side] += sign * working.leaves
 
@@ -70,6 +79,19 @@ class WorkingOrders:
         given_up = sum(w.leaves for _, w in self._reserved.values() if (w.order.instrument, w.order.side) == where)
         others = sum(o.remaining for o in self._foreign.values() if (o.instrument, o.side) == where)
         return self._open[where] + given_up + others
+
+    def is_spent(self, oca_group: str | None) -> bool:
+        """Tell whether an order of that group has filled: the broker takes no further order into it."""
+        return oca_group in self._spent
+
+    def is_open(self, order_id: OrderId) -> bool:
+        """Tell whether that order can still fill."""
+        return order_id in self._live
+
+    def of(self, strategy: StrategyId, instrument: InstrumentId) -> list[WorkingOrder]:
+        """Return a strategy's open orders in an instrument, oldest first."""
+        mine = (w for w in self.open_orders() if w.order.strategy == strategy)
+        return [w for w in mine if w.order.instrument == instrument]
 
     def open_orders(self) -> list[WorkingOrder]:
         """Return the orders that can still fill, oldest first."""

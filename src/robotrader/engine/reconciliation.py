@@ -14,6 +14,7 @@ from robotrader.model import (
     BrokerUnavailable,
     LinkChanged,
     LinkState,
+    OrderReplaceRejected,
     OrderState,
     OrderUnresolved,
     OrderVoided,
@@ -110,14 +111,18 @@ class Reconciliation:
         if link.open:
             return []
         unsent, now = set(self._world.link.take_unsent()), self._world.clock.now()
-        sending = [w for w in self._settlement.trader.orders.open_orders() if w.state is OrderState.SENDING]
-        return [
-            OrderVoided(ts_event=now, ts_init=now, order_id=w.order.id, proven=True,
-                        reason=f"had not left when the link fell: {link.reason}")
+        orders = self._settlement.trader.orders.open_orders()
+        sending = [w for w in orders if w.state is OrderState.SENDING]
+        left = f"had not left when the link fell: {link.reason}"
+        gone: list[AnyEvent] = [
+            OrderVoided(ts_event=now, ts_init=now, order_id=w.order.id, proven=True, reason=left)
             if w.broker_order_id in unsent
             else OrderUnresolved(ts_event=now, ts_init=now, order_id=w.order.id, reason=link.reason)
             for w in sending if w.broker_order_id in unsent or not w.unresolved
         ]  # fmt: skip
+        changing = (w for w in orders if w.state is OrderState.PENDING_REPLACE and w.broker_order_id in unsent)
+        return [*gone, *(OrderReplaceRejected(ts_event=now, ts_init=now, order_id=w.order.id, reason=left)
+                         for w in changing)]  # fmt: skip
 
     async def _record(self, events: list[Arrival | AnyEvent]) -> None:
         await self._path.carry_out(await self._path.record(events))

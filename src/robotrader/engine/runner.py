@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
+from robotrader.engine.agenda import Agenda
 from robotrader.engine.reconciliation import Reconciliation
 from robotrader.engine.recovery import ReplayResult, replay
 from robotrader.engine.settlement import Settlement
@@ -59,6 +60,7 @@ class Runner:
         self._warmup_bars = warmup_bars
         self._end: str | None = None
         self._path: WriteAhead
+        self._agenda: Agenda
         self._replayed: ReplayResult
         self._settlement: Settlement
         self._reconciliation: Reconciliation
@@ -94,6 +96,8 @@ class Runner:
         self._path.epoch = await world.journal.begin_run(self._run.run_id, self._run.code_version)
         now = world.clock.now()
         await self._path.record([structs.replace(self._run, epoch=self._path.epoch, ts_event=now, ts_init=now)])
+        self._agenda = Agenda(world.actions, trader.ledger, self._run.instruments, since=rows[0].ts if rows else now)
+        await self._flush([*self._agenda.due(now)])  # before positions are compared: the broker has done so already
         for working in trader.orders:
             if working.broker_order_id is not None:
                 world.broker.bind(working.order, working.broker_order_id)
@@ -155,6 +159,7 @@ class Runner:
             if isinstance(arrival, TimeAdvanced):
                 await self._flush(todo)
                 self._advance(arrival)
+                await self._flush([*self._agenda.due(self._world.clock.now())])
             elif isinstance(arrival, LinkChanged):
                 await self._flush(todo)
                 await self._reconciliation.follow(arrival, settle=arrival is links[-1])
@@ -162,7 +167,8 @@ class Runner:
                 todo.append(arrival)
         requests = await self._requests()
         await self._flush([*todo, *requests])
-        await self._reconciliation.when_due(wanted=any(r.action is Action.RECONCILE for r in requests))
+        asked = {Action.RECONCILE, Action.RESOLVE}  # what a ticket hid is seen before anybody resumes
+        await self._reconciliation.when_due(wanted=any(r.action in asked for r in requests))
 
     async def _flush(self, todo: list[Arrival | AnyEvent]) -> None:
         if todo:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from robotrader.engine.recovery import in_force, position_breaks, unsettled
 from robotrader.engine.trader import Trader
@@ -23,6 +23,7 @@ from robotrader.model import (
     OrderConfirmed,
     OrderExpired,
     OrderId,
+    OrderReplaceRejected,
     OrderState,
     OrderUnresolved,
     PositionReported,
@@ -30,13 +31,14 @@ from robotrader.model import (
     TradingHalted,
     TradingState,
 )
-from robotrader.ports import Broker, BrokerSnapshot, Clock
+from robotrader.ports import Broker, BrokerMessage, BrokerSnapshot, Clock
 from robotrader.risk.halt import GLOBAL
 
 _ATTEMPTS = 5
 _PATIENCE_NS = 60 * NANOS_PER_SECOND  # an order decided less long ago may still be on its way
 _ESCALATE_NS = 900 * NANOS_PER_SECOND
 _LIVE = frozenset({"PreSubmitted", "Submitted"})
+_UNANSWERED = frozenset({OrderState.SENDING, OrderState.PENDING_REPLACE})
 ABSENT = "absent from two complete snapshots of the broker"
 
 
@@ -93,7 +95,9 @@ class Settlement(Struct, frozen=True, kw_only=True):
             await path.record([link])
             await self._cancel_again(now)
         await path.send(valid)
-        await path.record([*_reports(last, self.account, now), self._recovered(last, valid, replayed, now=now)])
+        await path.record(self._unanswered(last, now))
+        recovered = structs.replace(self._recovered(last, valid, replayed, now=now), at_end=at_end)
+        await path.carry_out(await path.record([*_reports(last, self.account, now), recovered]))
         return link
 
     def doubts(self) -> bool:
@@ -101,7 +105,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
         now = self.clock.now()
         return any(
             w.order.ts_event <= now - _PATIENCE_NS
-            and (w.unresolved or w.state is OrderState.SENDING or (self.ends(w.order) or now + 1) <= now)
+            and (w.unresolved or w.state in _UNANSWERED or (self.ends(w.order) or now + 1) <= now)
             for w in self.trader.orders.open_orders()
         )
 
@@ -117,7 +121,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
     async def _take(self, snapshot: BrokerSnapshot) -> None:
         """Book what a snapshot says and none before it said."""
         keyed = {msgspec.json.encode(m, order="sorted"): m for m in snapshot.messages}
-        fresh = [message for key, message in keyed.items() if key not in self.seen]
+        fresh = [message for key, message in keyed.items() if key not in self.seen or self._resized(message)]
         self.seen.update(keyed)
         await self.path.carry_out(await self.path.record(fresh))
         self._complete(snapshot)
@@ -161,6 +165,22 @@ class Settlement(Struct, frozen=True, kw_only=True):
             OrderConfirmed(ts_event=now, ts_init=now, order_id=w.order.id)
             for w in self.trader.orders.open_orders()
             if w.unresolved and w.order.id in live
+        ]
+
+    def _resized(self, message: BrokerMessage) -> bool:
+        """Tell whether an open order has another size than we know: an older word of it came late."""
+        if message.name != "openOrder":
+            return False
+        working = self.trader.orders.get(OrderId(str(message.fields.get("orderRef", ""))))
+        return working is not None and message.fields["totalQuantity"] != working.order.quantity
+
+    def _unanswered(self, snapshot: BrokerSnapshot, now: int) -> list[AnyEvent]:
+        """Return the changes that did not happen: the broker works those orders, on the terms before."""
+        reason = "the broker works it on the terms before"
+        return [
+            OrderReplaceRejected(ts_event=now, ts_init=now, order_id=w.order.id, reason=reason)
+            for w in self.trader.orders.open_orders()
+            if w.replacing is not None and w.order.id in snapshot.order_refs
         ]
 
     def _strangers(self, snapshot: BrokerSnapshot, now: int) -> list[AnyEvent]:

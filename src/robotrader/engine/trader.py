@@ -8,24 +8,31 @@ from decimal import Decimal
 from typing import assert_never
 
 from robotrader.engine.breaks import Breaks
-from robotrader.engine.control import Control
+from robotrader.engine.control import Control, StateEvent
+from robotrader.engine.corporate import CorporateActions, unexplained_splits
 from robotrader.engine.market import MarketFacts
 from robotrader.engine.orders import WorkingOrders
+from robotrader.engine.protection import Protection
+from robotrader.engine.submission import Submission
 from robotrader.engine.valuation import Valuation
 from robotrader.execution.lifecycle import TERMINAL, Alarm, transition
 from robotrader.execution.planner import plan
+from robotrader.execution.protection import policy_of
 from robotrader.model import (
     EXTERNAL,
     AccountReported,
     AnyCommand,
     AnyEvent,
-    Approved,
     BarsClosed,
+    BookAdjusted,
     BreakOpened,
     Cancel,
     CommissionReported,
+    CorporateActionDue,
+    CorporateActionKind,
     Decision,
     Deny,
+    Event,
     ExternalFill,
     ExternalOrder,
     Fill,
@@ -37,17 +44,9 @@ from robotrader.model import (
     Manifest,
     Order,
     OrderAccepted,
-    OrderCanceled,
-    OrderConfirmed,
     OrderEvent,
-    OrderExpired,
     OrderFilled,
-    OrderPendingCancel,
-    OrderRejected,
-    OrderSending,
-    OrderState,
-    OrderSuspended,
-    OrderUnresolved,
+    OrderReplaced,
     OrderVoided,
     PortfolioMarked,
     PositionReported,
@@ -57,20 +56,17 @@ from robotrader.model import (
     RiskLimit,
     RunEnded,
     RunStarted,
+    SetTradingState,
     Signal,
     StrategyConfig,
-    Submit,
-    Target,
+    StrategyId,
     TradingHalted,
     TradingState,
     WorkingOrder,
 )
 from robotrader.portfolio.ledger import Ledger
-from robotrader.portfolio.sizing import SizingInputs, parse_sizer, target_quantity
-from robotrader.risk.checks import Facts
-from robotrader.risk.gate import evaluate
+from robotrader.portfolio.sizing import parse_sizer
 from robotrader.risk.halt import NO_LINK, TradingStates
-from robotrader.risk.rates import RateWindow
 from robotrader.strategy.contract import SignalSource, SourceFactory
 
 NOTHING: tuple[AnyCommand, ...] = ()
@@ -110,6 +106,15 @@ class _Runtime:
                 self.again.discard(k)
         return found or []
 
+    def on_action(self, event: CorporateActionDue, stopped: Set[StrategyId]) -> None:
+        """Go on in new units; a target whose order was in old ones is sized anew at the next bar."""
+        if event.instrument not in self.config.universe:
+            return
+        if event.action.kind is CorporateActionKind.SPLIT:
+            self.source.on_split(event.instrument, float(event.action.ratio), event.action.ex_at)
+        if self.config.id in stopped:
+            self.again.add(self.config.universe.index(event.instrument))
+
 
 class Trader:
     """All state that decisions depend on: a function of the events so far."""
@@ -120,12 +125,15 @@ class Trader:
         self._runtimes: list[_Runtime] = []
         self._limits = RiskLimit(profile="none")
         self._market = MarketFacts()
-        self._rates = RateWindow()
         self.orders = WorkingOrders()
         self.ledger = Ledger(self._instruments)
         self._values = Valuation(self.ledger, self._market, self.orders)
         self.breaks = Breaks(self.ledger, self._market.close)
+        self._actions = CorporateActions(self._instruments, ledger=self.ledger, market=self._market,
+                                         orders=self.orders, breaks=self.breaks)  # fmt: skip
         self.control = Control(self.orders, self.breaks, lambda w: self._values.protects(w, self._limits))
+        self._protection = Protection(self.orders, self.ledger, self._market)
+        self._submission = Submission(self.orders, self._values, self.control, lambda: self._limits)
 
     def handle(self, event: AnyEvent) -> Sequence[AnyCommand]:
         """Take one event in and return what follows from it.
@@ -138,36 +146,39 @@ class Trader:
         match event:
             case BarsClosed():
                 return self._on_bars(event)
-            case OrderFilled() | ExternalFill() | ExternalOrder() | CommissionReported():
+            case OrderFilled() | ExternalFill() | ExternalOrder() | CommissionReported() | CorporateActionDue():
                 return self._on_execution(event)
-            case (
-                OrderSending() | OrderAccepted() | OrderConfirmed() | OrderSuspended() | OrderPendingCancel()
-                | OrderCanceled() | OrderRejected() | OrderExpired() | OrderUnresolved() | OrderVoided()
-            ):  # fmt: skip
+            case OrderEvent():
                 return self._on_order(event)
             case RequestReceived() | BreakOpened() | TradingHalted() | LinkChanged():
-                return self.control.on_event(event)
+                return self._controlled(event)
             case RunStarted():
                 self._configure(event)
                 return NOTHING
-            case Recovered() | RunEnded() | PositionReported() | AccountReported():
+            case Recovered():
+                return NOTHING if event.at_end else self._protect_all(event)
+            case RunEnded() | PositionReported() | AccountReported():
                 return NOTHING
             case _:
                 assert_never(event)
 
     def _on_bars(self, event: BarsClosed) -> Sequence[AnyCommand]:
+        out: list[AnyCommand] | None = None
+        for iid, reason in unexplained_splits(event, self._market, self._limits.split_guard_ratio):
+            out = [*(out or ()), *self.control.halt(event, reason, iid)]
         self._market.update(event.bars)
         self.orders.release(event.ts_event)
-        out: list[AnyCommand] | None = None
         for runtime in self._runtimes:
             for change in runtime.changed(event):
                 out = out or []
-                out.append(self._decide(runtime, change, event))
+                out += self._decide(runtime, change, event)
+            if not event.warmup and self._protection.covers(runtime.config.id):
+                out = [*(out or ()), *self._protect(runtime, event)]
         return out or NOTHING
 
     def _decide(
         self, runtime: _Runtime, change: tuple[InstrumentId, float, float | None], event: BarsClosed
-    ) -> AnyCommand:
+    ) -> Sequence[AnyCommand]:
         """Size, plan and check one signal."""
         iid, strength, before = change
         strategy = runtime.config.id
@@ -175,7 +186,7 @@ class Trader:
         if price is None:
             raise InvariantViolation(f"{strategy} has a view on {iid}, which never had a bar", instrument=iid)
         signal = Signal(strategy=strategy, instrument=iid, ts_event=event.ts_event, strength=strength)
-        target = self._size(runtime, signal, price)
+        target = self._values.target(signal, runtime.sizer, price)
         position, working = self.ledger.book(strategy).quantity(iid), self.orders.net(strategy, iid)
         decision = Decision(
             signal=signal, target=target, position=position, working=working,
@@ -183,52 +194,39 @@ class Trader:
         )  # fmt: skip
         order = plan(target, position=position, working=working, version=runtime.manifest.version)
         if order is None:
-            return Hold(ts_event=event.ts_event, decision=decision, reason="position and open orders meet the target")
-        verdict = evaluate(order, self._facts(order, event.ts_init), self._limits)
-        if isinstance(verdict, Approved):
-            self.orders.put(WorkingOrder(order=order, state=OrderState.AUTHORIZED))
-            self._rates.record(order, event.ts_init)
-            return Submit(ts_event=event.ts_event, order=order, verdict=verdict, decision=decision,
-                          reserved=order.quantity)  # fmt: skip
-        if order.id not in self.orders:
-            self.orders.put(WorkingOrder(order=order, state=OrderState.DENIED, reason=", ".join(verdict.reasons)))
+            return [Hold(ts_event=event.ts_event, decision=decision, reason="position and open orders meet the target")]
+        family = self._protection.family(order, held=position + working)
+        if family is None:
+            return [Hold(ts_event=event.ts_event, decision=decision, reason="no price for its protection is known yet")]
+        submitted = self._submission.submit(family, decision, event)
+        if not isinstance(submitted, Deny):
+            return submitted
         self._try_again(order)
-        return Deny(ts_event=event.ts_event, order=order, verdict=verdict, decision=decision)
+        return [submitted]
 
-    def _size(self, runtime: _Runtime, signal: Signal, price: Decimal) -> Target:
-        sizer, iid = runtime.sizer, signal.instrument
-        instrument = self._instruments[iid]
-        if sizer.rule == "fixed":
-            size, sizing = sizer.value, {"sizer": runtime.config.sizer}
-        else:
-            equity = self._values.book_equity(signal.strategy)
-            atr = self._market.atr(iid) if sizer.needs_atr else None
-            size = sizer.size(SizingInputs(equity=equity, price=price, multiplier=instrument.multiplier, atr=atr))
-            sizing = {"sizer": runtime.config.sizer, "equity": str(equity), "price": str(price), "atr": str(atr)}
-        quantity = target_quantity(signal.strength, size, instrument.lot)
-        return Target(strategy=signal.strategy, instrument=iid, ts_event=signal.ts_event, quantity=quantity,
-                      sizing=sizing)  # fmt: skip
+    def _controlled(self, event: StateEvent) -> Sequence[AnyCommand]:
+        """Change what may be sent; then every position has its protection, and what is not held any more has none."""
+        out = self.control.on_event(event)
+        freed = any(isinstance(c, SetTradingState) and c.state is not TradingState.HALTED for c in out)
+        adjusted = any(isinstance(c, BookAdjusted) for c in out)
+        return [*out, *self._protect_all(event)] if freed or adjusted else out
 
-    def _facts(self, order: Order, now: int) -> Facts:
-        """Gather what the checks may know of this order."""
-        iid = order.instrument
-        blocked = self.orders.unresolved(iid)
-        state, reason = self.control.states.effective(order.strategy, iid)
-        if blocked is not None:
-            state, reason = TradingState.HALTED, f"outcome of order {blocked.order.id} is unknown"
-        snapshot = self._values.snapshot(order, now, self._limits)
-        return Facts(
-            snapshot=snapshot,
-            rates=self._rates.counts(order, now),
-            known_intent=order.id in self.orders,
-            same_terms_age_ns=self._rates.same_terms_age(order, now),
-            state=state,
-            state_reason=reason,
-        )
+    def _protect_all(self, event: Event) -> Sequence[AnyCommand]:
+        return [command for runtime in self._runtimes for command in self._protect(runtime, event)]
+
+    def _protect(self, runtime: _Runtime, event: Event) -> Sequence[AnyCommand]:
+        """Look whether every position of a strategy is protected."""
+        out: list[AnyCommand] = []
+        for iid in runtime.config.universe:
+            changes = self._protection.follow(runtime.config.id, iid, ts=event.ts_event, renew=True)
+            out += self._submission.change(changes, event)
+        return out
 
     def _on_execution(
-        self, event: OrderFilled | ExternalFill | ExternalOrder | CommissionReported
+        self, event: OrderFilled | ExternalFill | ExternalOrder | CommissionReported | CorporateActionDue
     ) -> Sequence[AnyCommand]:
+        if isinstance(event, CorporateActionDue):
+            return self._actions.take_effect(event, self._runtimes)
         if isinstance(event, OrderFilled):
             replaced = self.ledger.execution(event.fill.exec_id)
             return self._on_order(event, replaced) if self.ledger.apply(event.fill) else NOTHING
@@ -250,12 +248,19 @@ class Trader:
         self.orders.put(result.working)
         if isinstance(event, OrderVoided) and event.until is not None:
             self.orders.reserve(result.working, event.until)
-        if result.working.state in TERMINAL and result.working.leaves:
-            self._try_again(result.working.order)
+        order, ended = result.working.order, result.working.state in TERMINAL
+        if ended and result.working.leaves and not order.purpose.protective:
+            self._try_again(order)
+        out: list[AnyCommand] = []
+        if ended or isinstance(event, OrderFilled) or _settled(working, result.working, event):
+            filled = order if isinstance(event, OrderFilled) else None
+            changes = self._protection.follow(order.strategy, order.instrument, ts=event.ts_event, after=filled,
+                                              renew=self._protection.ends_by_us(order))  # fmt: skip
+            out += self._submission.change(changes, event)
         if result.alarm not in _HALTING:
-            return NOTHING
+            return out or NOTHING
         reason = f"{result.alarm}: order {order_id}"
-        out = list(self.control.halt(event, reason))
+        out += self.control.halt(event, reason)
         if result.alarm is Alarm.ZOMBIE:
             out.append(Cancel(ts_event=event.ts_event, order_id=order_id, reason=reason))
         return out
@@ -289,7 +294,7 @@ class Trader:
         self._instruments.update({i.id: i for i in event.instruments})
         self._market.define(event.instruments)
         self._limits = event.limits
-        self._rates.remember(event.limits.duplicate_window_s)
+        self._submission.rates.remember(event.limits.duplicate_window_s)
         before, self._runtimes = self._runtimes, []
         for config in event.strategies:
             self.ledger.open_book(config.id, config.capital)
@@ -298,7 +303,15 @@ class Trader:
                 manifest, source = self._source(config, tuple(self._instruments[i] for i in config.universe))
                 kept = [_Runtime(config, manifest, source)]
             self._runtimes += kept
+        policies = (policy_of(r.config, r.manifest.version) for r in self._runtimes)
+        self._protection.configure(policy for policy in policies if policy is not None)
 
     def mark(self, ts: int) -> PortfolioMarked:
         """Return all books at the last prices; a projection, not a decision."""
         return self._values.mark(ts)
+
+
+def _settled(before: WorkingOrder, after: WorkingOrder, event: Event) -> bool:
+    """Tell whether what protects a position can be changed from now on: the broker took it, or a change of it."""
+    answered = isinstance(event, OrderReplaced) and before.replacing is not None and after.replacing is None
+    return before.order.purpose.protective and (answered or isinstance(event, OrderAccepted))

@@ -14,11 +14,14 @@ from robotrader.model import (
     PortfolioSnapshot,
     RiskLimit,
     Side,
+    Signal,
     StrategyId,
+    Target,
     WorkingOrder,
     money,
 )
 from robotrader.portfolio.ledger import Ledger
+from robotrader.portfolio.sizing import Sizer, SizingInputs, target_quantity
 from robotrader.risk.checks import is_reducing
 
 
@@ -47,13 +50,32 @@ class Valuation:
         """Return the strategy's cash plus the value of its positions."""
         return self._ledger.mark(self._ledger.book(strategy), self.price).equity
 
+    def target(self, signal: Signal, sizer: Sizer, price: Decimal) -> Target:
+        """Size a strategy's view, and keep the numbers it was sized with."""
+        iid = signal.instrument
+        instrument = self._market.instrument(iid)
+        if sizer.rule == "fixed":
+            size, sizing = sizer.value, {"sizer": sizer.text}
+        else:
+            equity = self.book_equity(signal.strategy)
+            atr = self._market.atr(iid) if sizer.needs_atr else None
+            size = sizer.size(SizingInputs(equity=equity, price=price, multiplier=instrument.multiplier, atr=atr))
+            sizing = {"sizer": sizer.text, "equity": str(equity), "price": str(price), "atr": str(atr)}
+        quantity = target_quantity(signal.strength, size, instrument.lot)
+        return Target(strategy=signal.strategy, instrument=iid, ts_event=signal.ts_event, quantity=quantity,
+                      sizing=sizing)  # fmt: skip
+
     def equity(self) -> Decimal:
         """Return the sum over the books."""
         return sum((self._ledger.mark(book, self.price).equity for book in self._ledger.books), Decimal(0))
 
-    def snapshot(self, order: Order, now: int, limits: RiskLimit) -> PortfolioSnapshot:
-        """Gather the account and the order's instrument at worst case; what no limit asks for is left out."""
+    def snapshot(self, order: Order, now: int, limits: RiskLimit, *, entry: Order | None = None) -> PortfolioSnapshot:
+        """Gather the account and the order's instrument at worst case; what no limit asks for is left out.
+
+        `entry` is the order that fills before this one can: its units count as held.
+        """
         iid = order.instrument
+        opened = 0 if entry is None else entry.side.sign * entry.quantity
         last, close = self._market.last(iid), self._market.close(iid)
         by_equity = limits.max_position_equity_ratio is not None or limits.max_order_equity_ratio is not None
         by_volume = limits.max_order_adv_ratio is not None
@@ -61,7 +83,7 @@ class Valuation:
             ts=now,
             instrument=self._market.instrument(iid),
             equity=self.equity() if by_equity else Decimal(0),
-            position=self._ledger.quantity(iid),
+            position=self._ledger.quantity(iid) + opened,
             open_buy=self._orders.open_quantity(iid, Side.BUY),
             open_sell=self._orders.open_quantity(iid, Side.SELL),
             last_close=close,
@@ -73,6 +95,8 @@ class Valuation:
 
     def protects(self, working: WorkingOrder, limits: RiskLimit) -> bool:
         """Tell whether an open order only reduces the position (itself not counted as open)."""
+        if working.order.purpose.protective:
+            return True
         order = structs.replace(working.order, quantity=working.leaves)
         snapshot = self.snapshot(order, order.ts_event, limits)
         side = "open_buy" if order.side is Side.BUY else "open_sell"

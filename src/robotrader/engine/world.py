@@ -1,11 +1,11 @@
 """The adapters that a runner works with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from robotrader.engine.inbox import Inbox
-from robotrader.model import SessionTable
+from robotrader.model import CorporateAction, SessionTable
 from robotrader.ports import Broker, Clock, Journal, Link, MarketData
 from robotrader.strategy.contract import SourceFactory
 
@@ -14,7 +14,8 @@ class World(Struct, frozen=True, kw_only=True):
     """One trader's world.
 
     `latch` says why nothing may be sent (flag file), None if it may; `reconciles`: the broker is compared with at
-    intervals too, which a clock that stands between sessions does not need.
+    intervals too, which a clock that stands between sessions does not need. `actions` gives every version of each
+    corporate action.
     """
 
     journal: Journal
@@ -27,3 +28,4 @@ class World(Struct, frozen=True, kw_only=True):
     source: SourceFactory
     sessions: SessionTable
     reconciles: bool = False
+    actions: Callable[[], Sequence[CorporateAction]] = tuple

@@ -2,34 +2,38 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from msgspec import structs
 
 from robotrader.engine.invariants import violations
+from robotrader.engine.projection import Projection
 from robotrader.engine.response import respond
 from robotrader.engine.trader import Trader
+from robotrader.execution.lifecycle import REPLACEABLE
 from robotrader.model import (
     AnyCommand,
     AnyEvent,
     BarsClosed,
-    BookAdjusted,
     Cancel,
     ConnectionLost,
     DataError,
-    Deny,
     ExternalFill,
-    Fill,
     InvariantViolation,
     Order,
     OrderEvent,
     OrderFilled,
     OrderId,
     OrderPendingCancel,
+    OrderReplaceRejected,
+    OrderReplacing,
     OrderSending,
     OrderState,
     OrderVoided,
+    Replace,
     Submit,
     TradingHalted,
+    WorkingOrder,
 )
 from robotrader.ports import Arrival, Broker, BrokerMessage, Clock, Journal, Transaction
 
@@ -58,6 +62,7 @@ class WriteAhead:
         self.next_order_id = 1
         self.cancels: dict[OrderId, str] = {}
         self._touched: dict[OrderId, OrderState | None] = {}
+        self._shown = Projection(trader)
 
     async def record(self, arrivals: Sequence[Arrival | AnyEvent]) -> list[AnyCommand]:
         """T1: append what arrived, hand it to the core, append what follows; one transaction.
@@ -96,7 +101,8 @@ class WriteAhead:
             event = structs.replace(event, ts_init=max(event.ts_init, event.ts_event))
         seq = tx.event(event)
         if seq is None:
-            self._contradict(tx, event, out)
+            if (reason := _contradiction(self._trader, event)) is not None:
+                self._take(tx, TradingHalted(ts_event=event.ts_event, ts_init=event.ts_init, reason=reason), out)
             return
         if isinstance(event, BarsClosed):
             self.last_bars_ts = event.ts_event
@@ -107,10 +113,10 @@ class WriteAhead:
         response = respond(self._trader, event)
         for command in response.commands:
             tx.command(command, seq)
-            self._project_command(tx, command, event.ts_init)
+            self._shown.after(tx, command, event.ts_init)
         out.extend(response.commands)
         self.cancels |= {c.order_id: c.reason for c in response.commands if isinstance(c, Cancel)}
-        self._project_event(tx, event)
+        self._shown.after(tx, event, event.ts_init)
         for consequence in self._consequences(event, response.failure):
             self._take(tx, consequence, out)
 
@@ -123,47 +129,12 @@ class WriteAhead:
             found = [*found, TradingHalted(ts_event=event.ts_event, ts_init=event.ts_init, reason=reason)]
         return found
 
-    def _contradict(self, tx: Transaction, event: AnyEvent, out: list[AnyCommand]) -> None:
-        """Halt when a booked execution comes again with other content: the journal keeps both, neither is proven."""
-        known = self._trader.ledger.execution(event.fill.exec_id) if isinstance(event, OrderFilled) else None
-        if not isinstance(event, OrderFilled) or known is None or known.revision != event.fill.revision:
-            return
-        booked, told = (f"{fill.quantity} at {fill.price}" for fill in (known, event.fill))
-        if booked != told:
-            reason = f"execution {event.source_id} came with two contents: {booked} is booked, {told} is a conflict"
-            self._take(tx, TradingHalted(ts_event=event.ts_event, ts_init=event.ts_init, reason=reason), out)
-
-    def _project_command(self, tx: Transaction, command: AnyCommand, ts: int) -> None:
-        if isinstance(command, Submit | Deny):
-            self._project(tx, command.order.id, ts)
-        elif isinstance(command, BookAdjusted):
-            for fill in command.fills:
-                self._project_position(tx, fill, ts)
-
-    def _project_event(self, tx: Transaction, event: AnyEvent) -> None:
-        if isinstance(event, OrderFilled):
-            self._project(tx, event.fill.order_id, event.ts_init)
-            self._project_position(tx, event.fill, event.ts_init)
-        elif isinstance(event, ExternalFill):
-            self._project_position(tx, event.fill, event.ts_init)
-        elif isinstance(event, OrderEvent):
-            self._project(tx, event.order_id, event.ts_init)
-
-    def _project_position(self, tx: Transaction, fill: Fill, ts: int) -> None:
-        held = (p for book in self._trader.ledger.books if book.strategy == fill.strategy for p in book.positions())
-        for position in (p for p in held if p.instrument == fill.instrument):
-            tx.project_position(position, ts)
-
-    def _project(self, tx: Transaction, order_id: OrderId, ts: int) -> None:
-        working = self._trader.orders.get(order_id)
-        if working is not None:
-            tx.project_order(working, ts)
-
     async def carry_out(self, commands: Sequence[AnyCommand]) -> None:
-        """Carry out cancels first, then T2 and the socket writes of the submits."""
+        """Carry out cancels first, then T2 and the socket writes: changes of working orders, then new ones."""
         for command in commands:
             if isinstance(command, Cancel):
                 await self._cancel(command)
+        await self._replace([c.order for c in commands if isinstance(c, Replace)])
         await self.send([c.order for c in commands if isinstance(c, Submit)])
 
     async def _cancel(self, command: Cancel) -> None:
@@ -172,10 +143,10 @@ class WriteAhead:
         Without a link nothing is asked: every cancel still wanted is repeated when it is back.
         """
         working, now = self._trader.orders.get(command.order_id), self._clock.now()
-        if working is None:
-            return
-        if working.state is OrderState.AUTHORIZED:
+        if working is not None and working.state is OrderState.AUTHORIZED:
             await self.void([working.order], command.reason, proven=True)
+            return
+        if working is None or not _may_work(working):
             return
         try:
             self._broker.cancel(command.order_id)
@@ -187,10 +158,8 @@ class WriteAhead:
     async def void(self, orders: Sequence[Order], reason: str, *, proven: bool, until: int | None = None) -> None:
         """Give orders up that did not reach the broker, unproven ones with their reservation kept `until`."""
         now = self._clock.now()
-        await self.record(
-            [OrderVoided(ts_event=now, ts_init=now, order_id=o.id, proven=proven, reason=reason, until=until)
-             for o in orders]
-        )  # fmt: skip
+        key: dict[str, Any] = {"ts_event": now, "ts_init": now, "proven": proven, "reason": reason, "until": until}
+        await self.carry_out(await self.record([OrderVoided(order_id=o.id, **key) for o in orders]))
 
     async def send(self, orders: Sequence[Order]) -> None:
         """T2, then the socket: re-read latch, trading state, epoch and data age; record SENDING; commit; write.
@@ -203,25 +172,60 @@ class WriteAhead:
         orders = [o for o in orders if self._is_authorized(o)]
         if not orders:
             return
-        if await self._journal.current_epoch() != self.epoch:
-            raise InvariantViolation("another trader took this journal; this one stops", epoch=self.epoch)
-        halted, now = self._halted() or await self._requested_halt(), self._clock.now()
-        refused = {o.id: why for o in orders if (why := halted or self._stopped(o) or self._stale(o, now))}
-        for order in orders:
-            if order.id in refused:
-                await self.void([order], refused[order.id], proven=True)
-        orders = [o for o in orders if o.id not in refused]
+        now, refused = self._clock.now(), await self._refused(orders)
+        refused |= {o.id: f"its entry: {refused[o.parent]}" for o in orders if o.parent in refused}
+        for order in (o for o in orders if o.id in refused):
+            await self.void([order], refused[order.id], proven=True)
+        orders = [o for o in orders if self._is_authorized(o)]
         numbered = list(zip(orders, range(self.next_order_id, self.next_order_id + len(orders)), strict=True))
         self.next_order_id += len(orders)
         await self.record(
             [OrderSending(ts_event=now, ts_init=now, order_id=o.id, epoch=self.epoch, broker_order_id=number)
              for o, number in numbered]
         )  # fmt: skip
-        for order, number in numbered:
+        lost: dict[str, list[Order]] = {}
+        for k, (order, number) in enumerate(numbered):
+            # an entry and those that protect it take effect together, with the last of them
+            more = any(later.parent in {order.id, order.parent} - {None} for later, _ in numbered[k + 1 :])
             try:
-                self._broker.submit(order, number)
+                self._broker.submit(order, number, transmit=not more)
             except ConnectionLost as error:  # its promise: nothing was written
-                await self.void([order], f"not sent: {error}", proven=True)
+                lost.setdefault(f"not sent: {error}", []).append(order)
+        for reason, unsent in lost.items():
+            await self.void(unsent, reason, proven=True)
+
+    async def _refused(self, orders: Sequence[Order], *, ages: bool = True) -> dict[OrderId, str]:
+        """Re-read latch, trading state, epoch and data age, and return why some of these orders may not be sent.
+
+        What protects a position does not age: it may have been decided weeks ago.
+        """
+        if await self._journal.current_epoch() != self.epoch:
+            raise InvariantViolation("another trader took this journal; this one stops", epoch=self.epoch)
+        halted, now = self._halted() or await self._requested_halt(), self._clock.now()
+        return {
+            o.id: why for o in orders if (why := halted or self._stopped(o) or (self._stale(o, now) if ages else None))
+        }
+
+    async def _replace(self, changes: Sequence[Order]) -> None:
+        """Change working orders, by the same protocol: what may have left is never asked for again by itself."""
+        changes = [o for o in changes if (w := self._trader.orders.get(o.id)) is not None and w.replacing == o]
+        if not changes:
+            return
+        refused, now = await self._refused(changes, ages=False), self._clock.now()
+        states = {o.id: w.state for o in changes if (w := self._trader.orders.get(o.id)) is not None}
+        refused |= {i: f"it is {state} by now" for i, state in states.items() if state not in REPLACEABLE}
+        await self.record(
+            [OrderReplaceRejected(ts_event=now, ts_init=now, order_id=o.id, reason=refused[o.id])
+             if o.id in refused else OrderReplacing(ts_event=now, ts_init=now, order_id=o.id, epoch=self.epoch)
+             for o in changes]
+        )  # fmt: skip
+        for order in changes:
+            try:
+                if order.id not in refused:
+                    self._broker.replace(order)
+            except ConnectionLost as error:
+                await self.record([OrderReplaceRejected(ts_event=now, ts_init=now, order_id=order.id,
+                                                        reason=f"not sent: {error}")])  # fmt: skip
 
     def _stopped(self, order: Order) -> str | None:
         """Say why this order may not be sent any more, whatever was allowed when it was decided."""
@@ -240,8 +244,28 @@ class WriteAhead:
         return next((f"halt requested: {r.reason}" for r in requests if r.action == "halt"), None)
 
 
+def _contradiction(trader: Trader, event: AnyEvent) -> str | None:
+    """Say why an execution that is booked already halts: it came with other content, and neither is proven."""
+    known = trader.ledger.execution(event.fill.exec_id) if isinstance(event, OrderFilled) else None
+    if not isinstance(event, OrderFilled) or known is None or known.revision != event.fill.revision:
+        return None
+    booked, told = (f"{fill.quantity} at {fill.price}" for fill in (known, event.fill))
+    same = booked == told
+    return (
+        None
+        if same
+        else f"execution {event.source_id} came with two contents: {booked} is booked, {told} is a conflict"
+    )
+
+
 def _order_of(event: AnyEvent) -> OrderId:
     """Return the order that an event is about, an id that no order has if it is about none."""
     if isinstance(event, OrderFilled):
         return event.fill.order_id
     return event.order_id if isinstance(event, OrderEvent) else OrderId("")
+
+
+def _may_work(working: WorkingOrder) -> bool:
+    """Tell whether the broker may work an order: it was sent, and is not void, or a zombie, and not filled."""
+    void = working.state is OrderState.VOIDED and not working.perm_ids
+    return working.broker_order_id is not None and working.state is not OrderState.FILLED and not void

@@ -19,6 +19,9 @@ from robotrader.model import (
     OrderFilled,
     OrderPendingCancel,
     OrderRejected,
+    OrderReplaced,
+    OrderReplaceRejected,
+    OrderReplacing,
     OrderSending,
     OrderState,
     OrderSuspended,
@@ -35,6 +38,9 @@ class Trigger(StrEnum):
     ACK = "ack"
     FILL = "fill"
     CORRECT = "correct"
+    REPLACE_REQUEST = "replace_request"
+    REPLACE = "replace"
+    REPLACE_REJECT = "replace_reject"
     CANCEL_REQUEST = "cancel_request"
     CANCEL = "cancel"
     REJECT = "reject"
@@ -63,35 +69,54 @@ OPEN = frozenset({_S.AUTHORIZED, _S.SENDING, _S.ACCEPTED, _S.PARTIALLY_FILLED, _
 TERMINAL = frozenset({_S.FILLED, _S.DENIED, _S.VOIDED, _S.CANCELED, _S.REJECTED, _S.EXPIRED})
 
 _ENDS = {_T.CANCEL: _S.CANCELED, _T.REJECT: _S.REJECTED, _T.EXPIRE: _S.EXPIRED}
+_NEVER_AFTER = frozenset({_T.SEND, _T.REPLACE_REQUEST})
+"""What is never done to an order that ended."""
+
+
+def _open(state: OrderState, **other: OrderState) -> dict[Trigger, OrderState]:
+    """Return what can happen to an order at the broker: it stays as it is, ends, or as `other` says.
+
+    Terms may change at any time: a fill of its parent or of its OCA group sizes an order anew.
+    """
+    stays = dict.fromkeys((_T.ACK, _T.CORRECT, _T.HOLD, _T.REPLACE, _T.REPLACE_REJECT), state)
+    return {**_ENDS, **stays, _T.FILL: _S.PARTIALLY_FILLED, _T.CANCEL_REQUEST: _S.PENDING_CANCEL,
+            **{_T(name): to for name, to in other.items()}}  # fmt: skip
+
+
+def _without(table: dict[Trigger, OrderState], *triggers: Trigger) -> dict[Trigger, OrderState]:
+    return {trigger: to for trigger, to in table.items() if trigger not in triggers}
+
 
 # What is filled then decides between ACCEPTED, PARTIALLY_FILLED and FILLED: see `_by_quantity`.
 TABLE: dict[OrderState, dict[Trigger, OrderState]] = {
     _S.NEW: {},
     _S.AUTHORIZED: {_T.SEND: _S.SENDING, _T.VOID: _S.VOIDED},
-    _S.SENDING: {**_ENDS, _T.ACK: _S.ACCEPTED, _T.FILL: _S.PARTIALLY_FILLED, _T.CANCEL_REQUEST: _S.PENDING_CANCEL,
-                 _T.HOLD: _S.SUSPENDED, _T.VOID: _S.VOIDED},
-    _S.ACCEPTED: {**_ENDS, _T.ACK: _S.ACCEPTED, _T.FILL: _S.PARTIALLY_FILLED, _T.CORRECT: _S.ACCEPTED,
-                  _T.CANCEL_REQUEST: _S.PENDING_CANCEL, _T.HOLD: _S.SUSPENDED},
-    _S.PARTIALLY_FILLED: {_T.ACK: _S.PARTIALLY_FILLED, _T.FILL: _S.PARTIALLY_FILLED, _T.CORRECT: _S.PARTIALLY_FILLED,
-                          _T.CANCEL: _S.CANCELED, _T.EXPIRE: _S.EXPIRED, _T.CANCEL_REQUEST: _S.PENDING_CANCEL,
-                          _T.HOLD: _S.SUSPENDED, _T.REJECT: _S.PARTIALLY_FILLED},
-    _S.PENDING_CANCEL: {**_ENDS, _T.ACK: _S.PENDING_CANCEL, _T.FILL: _S.PENDING_CANCEL, _T.CORRECT: _S.PENDING_CANCEL,
-                        _T.CANCEL_REQUEST: _S.PENDING_CANCEL, _T.HOLD: _S.PENDING_CANCEL},
-    _S.PENDING_REPLACE: {**_ENDS, _T.ACK: _S.ACCEPTED, _T.FILL: _S.PENDING_REPLACE, _T.CORRECT: _S.PENDING_REPLACE,
-                         _T.CANCEL_REQUEST: _S.PENDING_CANCEL},
-    _S.SUSPENDED: {**_ENDS, _T.ACK: _S.ACCEPTED, _T.FILL: _S.PARTIALLY_FILLED, _T.CORRECT: _S.SUSPENDED,
-                   _T.CANCEL_REQUEST: _S.PENDING_CANCEL, _T.HOLD: _S.SUSPENDED},
-    _S.FILLED: dict.fromkeys((t for t in _T if t not in {_T.SEND, _T.VOID}), _S.FILLED),
+    _S.SENDING: _without(_open(_S.SENDING, ack=_S.ACCEPTED, hold=_S.SUSPENDED, void=_S.VOIDED), _T.CORRECT),
+    _S.ACCEPTED: _open(_S.ACCEPTED, hold=_S.SUSPENDED, replace_request=_S.PENDING_REPLACE),
+    _S.PARTIALLY_FILLED: _open(_S.PARTIALLY_FILLED, hold=_S.SUSPENDED, reject=_S.PARTIALLY_FILLED,
+                               replace_request=_S.PENDING_REPLACE),
+    _S.PENDING_CANCEL: _open(_S.PENDING_CANCEL, fill=_S.PENDING_CANCEL),
+    # an acknowledgement says nothing of the terms
+    _S.PENDING_REPLACE: _open(_S.PENDING_REPLACE, fill=_S.PENDING_REPLACE, replace=_S.ACCEPTED,
+                              replace_reject=_S.ACCEPTED),
+    _S.SUSPENDED: _open(_S.SUSPENDED, ack=_S.ACCEPTED),
+    _S.FILLED: dict.fromkeys((t for t in _T if t not in _NEVER_AFTER | {_T.VOID}), _S.FILLED),
     _S.DENIED: {},
-    **{state: dict.fromkeys((t for t in _T if t is not _T.SEND), state)
+    **{state: dict.fromkeys((t for t in _T if t not in _NEVER_AFTER), state)
        for state in (_S.VOIDED, _S.CANCELED, _S.REJECTED, _S.EXPIRED)},
 }  # fmt: skip
+
+REPLACEABLE = frozenset(state for state, row in TABLE.items() if _T.REPLACE_REQUEST in row)
+"""States in which new terms can be asked for."""
 
 _TRIGGERS: dict[type, Trigger] = {
     OrderSending: _T.SEND,
     OrderAccepted: _T.ACK,
     OrderConfirmed: _T.ACK,
     OrderFilled: _T.FILL,
+    OrderReplacing: _T.REPLACE_REQUEST,
+    OrderReplaced: _T.REPLACE,
+    OrderReplaceRejected: _T.REPLACE_REJECT,
     OrderPendingCancel: _T.CANCEL_REQUEST,
     OrderCanceled: _T.CANCEL,
     OrderRejected: _T.REJECT,
@@ -131,10 +156,13 @@ def transition(working: WorkingOrder, event: Event, replaced: Fill | None = None
         )
     filled = working.filled + (event.fill.quantity if isinstance(event, OrderFilled) else 0)
     filled -= replaced.quantity if replaced else 0
-    after = structs.replace(
-        working, state=_by_quantity(state, filled, working.order.quantity), filled=filled,
-        unresolved=working.unresolved and trigger is _T.CORRECT, **_details(working, event, replaced),
-    )  # fmt: skip
+    details = _details(working, event, replaced)
+    if isinstance(event, OrderReplaced) and details.get("replacing") is not None:
+        state = working.state  # other terms than those asked for: the answer is still to come
+    after = structs.replace(working, filled=filled, unresolved=working.unresolved and trigger is _T.CORRECT, **details)
+    after = structs.replace(after, state=_by_quantity(state, filled, after.order.quantity))
+    if after.state in TERMINAL:
+        after = structs.replace(after, replacing=None)
     return Transition(after, _alarm(working, after, trigger))
 
 
@@ -157,11 +185,23 @@ def _details(working: WorkingOrder, event: Event, replaced: Fill | None) -> dict
         return {"broker_order_id": event.broker_order_id}
     if isinstance(event, OrderAccepted) and event.perm_id and event.perm_id not in working.perm_ids:
         return {"perm_ids": (*working.perm_ids, event.perm_id)}
+    if isinstance(event, OrderReplaced):
+        return _terms(working, event)
+    if isinstance(event, OrderReplaceRejected):
+        return {"replacing": None, "reason": event.reason}
     if isinstance(event, OrderRejected):
         return {"reason": f"{event.code}: {event.reason}"}
     if isinstance(event, OrderCanceled | OrderSuspended | OrderVoided) and event.reason:
         return {"reason": event.reason}
     return {}
+
+
+def _terms(working: WorkingOrder, event: OrderReplaced) -> dict[str, object]:
+    """Return the broker's terms; they are the answer to a change that asked for the same."""
+    new = structs.replace(
+        working.order, quantity=event.quantity, limit_price=event.limit_price, stop_price=event.stop_price
+    )
+    return {"order": new, "replacing": None if working.replacing == new else working.replacing}
 
 
 def _alarm(before: WorkingOrder, after: WorkingOrder, trigger: Trigger) -> Alarm | None:

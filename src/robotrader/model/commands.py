@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from robotrader.model.corporate import Posting
 from robotrader.model.market import InstrumentId
 from robotrader.model.orders import Fill, Order, OrderId, StrategyId
 from robotrader.model.risk import Approved, Denied, TradingState
@@ -32,20 +33,31 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 class Submit(Command, frozen=True, kw_only=True):
-    """Send this order; its risk verdict and worst-case reservation (units) go with it."""
+    """Send this order; its risk verdict and worst-case reservation (units) go with it.
+
+    A protective order follows from a position, not from a decision of its own: then there is none.
+    """
 
     order: Order
     verdict: Approved
-    decision: Decision
+    decision: Decision | None
     reserved: int
 
 
+class Replace(Command, frozen=True, kw_only=True):
+    """Give a working order these terms: quantity and prices only."""
+
+    order: Order
+    verdict: Approved
+    reason: str
+
+
 class Deny(Command, frozen=True, kw_only=True):
-    """Our gate refused this order."""
+    """Our gate refused this order, or one that was to protect what it opens."""
 
     order: Order
     verdict: Denied
-    decision: Decision
+    decision: Decision | None
 
 
 class Hold(Command, frozen=True, kw_only=True):
@@ -81,6 +93,13 @@ class BookAdjusted(Command, frozen=True, kw_only=True):
     actor: str
 
 
+class CorporateActionBooked(Command, frozen=True, kw_only=True):
+    """What a corporate action changed in the books; `action` is its key."""
+
+    action: str
+    postings: tuple[Posting, ...]
+
+
 class BookMark(Struct, frozen=True, kw_only=True):
     """One strategy's book at a mark; money in account currency, `equity` = cash + value."""
 
@@ -105,4 +124,6 @@ class PortfolioMarked(Command, frozen=True, kw_only=True):
     books: tuple[BookMark, ...] = ()
 
 
-AnyCommand = Submit | Deny | Hold | Cancel | SetTradingState | BookAdjusted | PortfolioMarked
+AnyCommand = (
+    Submit | Replace | Deny | Hold | Cancel | SetTradingState | BookAdjusted | CorporateActionBooked | PortfolioMarked
+)

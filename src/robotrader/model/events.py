@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from robotrader.model.corporate import CorporateAction
 from robotrader.model.market import Bar, Instrument, InstrumentId
 from robotrader.model.orders import Commission, Fill, OrderId, Side, StrategyId
 from robotrader.model.portfolio import Account
@@ -77,9 +78,10 @@ class RunStarted(Event, frozen=True, kw_only=True):
 
 
 class Recovered(Event, frozen=True, kw_only=True):
-    """Recovery ended: journal and broker were compared."""
+    """Recovery ended: journal and broker were compared; `at_end` of a run, which sends nothing any more."""
 
     replayed: int
+    at_end: bool = False
     adopted: tuple[OrderId, ...] = ()
     voided: tuple[OrderId, ...] = ()
     resent: tuple[OrderId, ...] = ()
@@ -160,6 +162,26 @@ class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
 
 class OrderSuspended(OrderEvent, frozen=True, kw_only=True):
     """The broker holds the order (locate, inactive); it may come back."""
+
+    reason: str
+
+
+class OrderReplacing(OrderEvent, frozen=True, kw_only=True):
+    """T2 of a change: the next thing is the socket write."""
+
+    epoch: int
+
+
+class OrderReplaced(OrderEvent, frozen=True, kw_only=True):
+    """The broker works the order on these terms: as it was asked, or because its parent or its group filled."""
+
+    quantity: int
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+
+
+class OrderReplaceRejected(OrderEvent, frozen=True, kw_only=True):
+    """A change did not happen: the terms before it stand."""
 
     reason: str
 
@@ -319,6 +341,19 @@ class BreakOpened(Event, frozen=True, kw_only=True):
         return self.break_id
 
 
+class CorporateActionDue(Event, frozen=True, kw_only=True):
+    """A corporate action takes effect on an instrument; after a symbol change the position is in `successor`."""
+
+    action: CorporateAction
+    instrument: InstrumentId
+    successor: Instrument | None = None
+
+    @property
+    def source_id(self) -> str | None:
+        """Return the action's key: it is booked once, whatever becomes known of it later."""
+        return self.action.key
+
+
 class TradingHalted(Event, frozen=True, kw_only=True):
     """The machine itself stopped trading: an invariant broke or state cannot be trusted."""
 
@@ -335,6 +370,9 @@ AnyEvent = (
     | OrderAccepted
     | OrderConfirmed
     | OrderSuspended
+    | OrderReplacing
+    | OrderReplaced
+    | OrderReplaceRejected
     | OrderPendingCancel
     | OrderCanceled
     | OrderRejected
@@ -349,5 +387,6 @@ AnyEvent = (
     | AccountReported
     | RequestReceived
     | BreakOpened
+    | CorporateActionDue
     | TradingHalted
 )

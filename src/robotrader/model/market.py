@@ -39,6 +39,8 @@ class BarSpec(StrEnum):
 
     SECOND_5 = "5s"
     MINUTE = "1m"
+    MINUTE_5 = "5m"
+    MINUTE_15 = "15m"
     HOUR = "1h"
     DAY = "1d"
 
@@ -51,6 +53,8 @@ class BarSpec(StrEnum):
 _NANOS = {
     BarSpec.SECOND_5: 5 * NANOS_PER_SECOND,
     BarSpec.MINUTE: 60 * NANOS_PER_SECOND,
+    BarSpec.MINUTE_5: 300 * NANOS_PER_SECOND,
+    BarSpec.MINUTE_15: 900 * NANOS_PER_SECOND,
     BarSpec.HOUR: 3_600 * NANOS_PER_SECOND,
     BarSpec.DAY: 86_400 * NANOS_PER_SECOND,
 }
@@ -120,6 +124,17 @@ class Bar(Struct, frozen=True, kw_only=True, gc=False):
     close: float
     volume: float
     spec: BarSpec = BarSpec.DAY
+
+
+class Quote(Struct, frozen=True, kw_only=True, gc=False):
+    """Best bid and ask at `ts_event` (ns UTC); prices are float64, sizes in units."""
+
+    instrument: InstrumentId
+    ts_event: int
+    bid: float
+    ask: float
+    bid_size: float
+    ask_size: float
 
 
 def stock(symbol: str, venue: Venue = Venue.SMART, tick: Decimal = Decimal("0.01")) -> Instrument:

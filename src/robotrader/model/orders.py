@@ -62,6 +62,13 @@ class Purpose(StrEnum):
 
     TARGET = "target"
     FLATTEN = "flatten"
+    STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
+
+    @property
+    def protective(self) -> bool:
+        """Tell whether such an order rests at the broker to end a position, and can fill no more than that."""
+        return self in {Purpose.STOP_LOSS, Purpose.TAKE_PROFIT}
 
 
 class OrderState(StrEnum):
@@ -86,7 +93,8 @@ class OrderState(StrEnum):
 class Order(Struct, frozen=True, kw_only=True):
     """Immutable instruction; `quantity` in whole units, > 0.
 
-    `ts_event` is the decision time, ns UTC.
+    `ts_event` is the decision time, ns UTC. `parent` is the entry that must fill before this one can; of the orders
+    of an `oca_group` (one cancels all) a fill reduces the others by as much.
     """
 
     id: OrderId
@@ -100,13 +108,15 @@ class Order(Struct, frozen=True, kw_only=True):
     stop_price: Decimal | None = None
     tif: TimeInForce = TimeInForce.DAY
     purpose: Purpose = Purpose.TARGET
+    parent: OrderId | None = None
+    oca_group: str | None = None
 
 
 class WorkingOrder(Struct, frozen=True, kw_only=True):
     """An order, its state and how much of it is filled.
 
     `unresolved`: the last known state stands, but the outcome of a send is unknown
-    (shown to the operator as UNKNOWN).
+    (shown to the operator as UNKNOWN). `replacing`: the terms that were asked for in place of the order's.
     """
 
     order: Order
@@ -116,6 +126,7 @@ class WorkingOrder(Struct, frozen=True, kw_only=True):
     broker_order_id: int | None = None
     perm_ids: tuple[int, ...] = ()
     reason: str = ""
+    replacing: Order | None = None
 
     @property
     def leaves(self) -> int:

@@ -45,7 +45,8 @@ class RiskLimit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One profile of limits; None switches a limit off.
 
     Quantities in units, notionals in account currency, ratios plain (0.05 = 5 %), rates per second.
-    `allow_list` None allows every configured instrument.
+    `allow_list` None allows every configured instrument. `split_guard_ratio`: a jump between bars that comes so near a
+    usual split ratio halts its instrument.
     """
 
     profile: str
@@ -62,6 +63,7 @@ class RiskLimit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     messages_per_s_instrument: int | None = None
     bursts_per_s_strategy: int | None = None
     max_position_equity_ratio: Decimal | None = None
+    split_guard_ratio: float | None = None
 
 
 class CheckResult(Struct, frozen=True, kw_only=True):

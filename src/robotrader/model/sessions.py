@@ -31,3 +31,11 @@ class SessionTable(Struct, frozen=True, kw_only=True):
         """Tell whether open <= `ts` < close of some session."""
         i = bisect_right(self.opens, ts) - 1
         return i >= 0 and ts < self.closes[i]
+
+
+class SpecialDay(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a market does on one date: local hours as HH:MM, or closed where there is none."""
+
+    date: str
+    open: str | None = None
+    close: str | None = None

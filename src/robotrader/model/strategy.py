@@ -79,7 +79,8 @@ class StrategyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One configured strategy of a run; with the instruments, all that its decisions depend on.
 
     `source` is a library id or `path/to/file.py:ClassName`; `sizer` as in `portfolio/sizing.py`;
-    `capital` in account currency.
+    `capital` in account currency. `stop_loss` and `take_profit` rest at the broker, so far from the price at the
+    decision: `percent:0.05` or `atr:2`, as in `execution/protection.py`; None: no such order.
     """
 
     id: StrategyId
@@ -89,4 +90,6 @@ class StrategyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sizer: str = "fixed:100"
     parameters: dict[str, int | float] = {}
     resize: Resize | None = None
+    stop_loss: str | None = None
+    take_profit: str | None = None
     stage: Stage = Stage.PAPER

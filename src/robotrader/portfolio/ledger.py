@@ -1,4 +1,4 @@
-"""One accounting engine, fed by fills and commissions only.
+"""One accounting engine, fed by fills, commissions and corporate actions only.
 
 FIFO lots give realized P&L; the mean of the open lots is for display. Positions are signed: a sale
 beyond what is held opens a short lot. Each strategy has its own book; the books add up to the account.
@@ -8,6 +8,8 @@ Money is exact `Decimal`, in the instrument's currency (v1: one currency).
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple
 
 from robotrader.model import (
     BookMark,
@@ -19,22 +21,45 @@ from robotrader.model import (
     InvariantViolation,
     OrderId,
     Position,
+    Posting,
     StrategyId,
     money,
 )
+from robotrader.portfolio.corporate import Lot, carried_over, whole_units
 
 _ZERO = Decimal(0)
 
 
 class _Holding:
-    """Open lots of one instrument: signed quantities of one sign, oldest first."""
+    """Open lots of one instrument: signed quantities of one sign, oldest first.
 
-    __slots__ = ("lots", "quantity", "realized")
+    `opening`: lots and realized P&L before the first fill that can still be corrected.
+    """
+
+    __slots__ = ("lots", "opening", "quantity", "realized")
 
     def __init__(self) -> None:
-        self.lots: deque[tuple[int, Decimal]] = deque()
+        self.lots: deque[Lot] = deque()
+        self.opening: tuple[tuple[Lot, ...], Decimal] = ((), _ZERO)
         self.quantity = 0
         self.realized = _ZERO
+
+    def rewind(self) -> None:
+        """Go back to the opening."""
+        lots, self.realized = self.opening
+        self.lots, self.quantity = deque(lots), sum(q for q, _ in lots)
+
+    def earn(self, amount: Decimal) -> None:
+        """Realize an amount that no correction takes back."""
+        self.realized += amount
+        self.opening = (self.opening[0], self.opening[1] + amount)
+
+    def take_out(self) -> list[Lot]:
+        """Empty the holding and return its lots."""
+        lots = list(self.lots)
+        self.lots.clear()
+        self.quantity = 0
+        return lots
 
     def trade(self, signed: int, price: Decimal, multiplier: Decimal) -> None:
         """Close the oldest lots of the other sign, then open a lot with what is left."""
@@ -56,6 +81,16 @@ class _Holding:
         return money(sum((q * p for q, p in self.lots), _ZERO) / self.quantity)
 
 
+class Conversion(NamedTuple):
+    """Holdings of `instrument` become `ratio` units of `target` each; what is left over is paid at `price` a unit."""
+
+    instrument: InstrumentId
+    target: InstrumentId
+    ratio: Fraction
+    price: Decimal
+    all_paid: bool = False
+
+
 class Book:
     """Cash, positions and costs of one strategy; `capital` is what it was given."""
 
@@ -70,15 +105,19 @@ class Book:
         """Book one fill."""
         signed = fill.side.sign * fill.quantity
         self.cash -= fill.price * signed * multiplier
-        holding = self._holdings.get(fill.instrument)
+        self._holding(fill.instrument).trade(signed, fill.price, multiplier)
+
+    def _holding(self, instrument: InstrumentId) -> _Holding:
+        holding = self._holdings.get(instrument)
         if holding is None:
-            holding = self._holdings[fill.instrument] = _Holding()
-        holding.trade(signed, fill.price, multiplier)
+            holding = self._holdings[instrument] = _Holding()
+        return holding
 
     def correct(self, old: Fill, new: Fill, fills: Iterable[Fill], multiplier: Decimal) -> None:
-        """Book `new` in place of `old`: the instrument's lots come anew of all its `fills`, oldest first."""
+        """Book `new` in place of `old`: the instrument's lots come anew of its opening and `fills`, oldest first."""
         self.cash += (old.price * old.quantity - new.price * new.quantity) * old.side.sign * multiplier
-        holding = self._holdings[old.instrument] = _Holding()
+        holding = self._holdings[old.instrument]
+        holding.rewind()
         for fill in fills:
             holding.trade(fill.side.sign * fill.quantity, fill.price, multiplier)
 
@@ -87,6 +126,30 @@ class Book:
         self.cash -= amount
         self.commission += amount
 
+    def earn(self, instrument: InstrumentId, amount: Decimal) -> None:
+        """Book a dividend (> 0), or a payment in lieu of one (< 0), as realized."""
+        self.cash += amount
+        self._holding(instrument).earn(amount)
+
+    def convert(self, move: Conversion, whole: int, multiplier: Decimal) -> Decimal:
+        """Turn a holding into `whole` units of the target and return the cash for what is left over."""
+        source, target = self._holdings[move.instrument], self._holding(move.target)
+        rest = source.quantity * move.ratio - whole
+        lots = source.take_out()
+        after = carried_over(lots, move.ratio, whole)
+        cash = money(Decimal(rest.numerator) / rest.denominator * move.price * multiplier)
+        self.cash += cash
+        if rest:  # its share of the cost leaves with it
+            source.realized += cash - (_cost(lots) - _cost(after)) * multiplier
+        for quantity, cost in after:
+            target.trade(quantity, cost, multiplier)
+        return cash
+
+    def seal(self, instruments: Iterable[InstrumentId]) -> None:
+        """Make the lots as they are now the opening: fills before are not corrected any more."""
+        for holding in (self._holdings[iid] for iid in instruments if iid in self._holdings):
+            holding.opening = (tuple(holding.lots), holding.realized)
+
     def quantity(self, instrument: InstrumentId) -> int:
         """Return the signed units held, 0 when none."""
         holding = self._holdings.get(instrument)
@@ -94,7 +157,7 @@ class Book:
 
     @property
     def realized_pnl(self) -> Decimal:
-        """Return realized P&L before commissions."""
+        """Return realized P&L, dividends included, before commissions."""
         return sum((h.realized for h in self._holdings.values()), _ZERO)
 
     def positions(self) -> list[Position]:
@@ -110,6 +173,10 @@ class Book:
         return ((iid, h.quantity) for iid, h in self._holdings.items() if h.quantity)
 
 
+def _cost(lots: Iterable[Lot]) -> Decimal:
+    return sum((quantity * cost for quantity, cost in lots), _ZERO)
+
+
 class Ledger:
     """All books. Equal executions count once, whoever calls twice; of a corrected one the highest revision counts.
 
@@ -121,6 +188,7 @@ class Ledger:
         self._books: dict[StrategyId, Book] = {}
         self._fills: dict[str, Fill] = {}
         self._charged: dict[str, Commission] = {}
+        self._closed: set[str] = set()  # executions that a corporate action made into an opening
         self.filled: defaultdict[OrderId, int] = defaultdict(int)
         self.account: defaultdict[InstrumentId, int] = defaultdict(int)
 
@@ -174,8 +242,12 @@ class Ledger:
         ):  # fmt: skip
             text = f"execution {fill.exec_id} was {old.side} for order {old.order_id}, its revision {fill.revision} is"
             raise InvariantViolation(f"{text} {fill.side} for {fill.order_id}; compare with TWS", exec_id=fill.exec_id)
+        if fill.exec_id in self._closed:
+            text = f"execution {fill.exec_id} was corrected after a corporate action in {fill.instrument}"
+            raise InvariantViolation(f"{text}: what it means now is for a person to say", exec_id=fill.exec_id)
         self._count(fill, fill.quantity - old.quantity)
-        own = (f for f in self._fills.values() if (f.strategy, f.instrument) == (fill.strategy, fill.instrument))
+        own = [f for f in self._fills.values() if (f.strategy, f.instrument) == (fill.strategy, fill.instrument)
+               and f.exec_id not in self._closed]  # fmt: skip
         book.correct(old, fill, own, self._instruments[fill.instrument].multiplier)
         return True
 
@@ -188,6 +260,10 @@ class Ledger:
         """Return an execution in the revision that counts, None when it is not booked."""
         return self._fills.get(exec_id)
 
+    def traded_since(self, instrument: InstrumentId, ts: int) -> bool:
+        """Tell whether an execution in the instrument is later than `ts`, ns UTC."""
+        return any(f.instrument == instrument and f.ts_event > ts for f in self._fills.values())
+
     def charge(self, commission: Commission) -> bool:
         """Book a commission, a higher revision in place of the one before; False for old news and strangers' costs."""
         fill, old = self._fills.get(commission.exec_id), self._charged.get(commission.exec_id)
@@ -196,6 +272,40 @@ class Ledger:
         self._charged[commission.exec_id] = commission
         self.book(fill.strategy).charge(commission.amount - (old.amount if old else _ZERO))
         return True
+
+    def earn(self, instrument: InstrumentId, amount: Decimal) -> tuple[Posting, ...]:
+        """Book `amount` a unit to every holder: longs receive it, shorts pay it."""
+        postings = []
+        for book in self._books.values():
+            if held := book.quantity(instrument):
+                cash = money(held * amount * self._instruments[instrument].multiplier)
+                book.earn(instrument, cash)
+                postings.append(Posting(strategy=book.strategy, instrument=instrument, quantity=0, cash=cash))
+        return tuple(postings)
+
+    def convert(self, move: Conversion) -> tuple[Posting, ...]:
+        """Convert every book's holding; `all_paid` leaves no units.
+
+        Executions in both instruments so far are final: a later correction of one is refused.
+        """
+        books = [book for book in self._books.values() if book.quantity(move.instrument)]
+        held = [book.quantity(move.instrument) for book in books]
+        whole = [0] * len(held) if move.all_paid else whole_units(held, move.ratio)
+        postings: list[Posting] = []
+        for book, before, after in zip(books, held, whole, strict=True):
+            cash = book.convert(move, after, self._instruments[move.instrument].multiplier)
+            self.account[move.instrument] -= before
+            self.account[move.target] += after
+            changes = {move.instrument: -before}
+            changes[move.target] = changes.get(move.target, 0) + after
+            paid = {move.instrument: cash}
+            postings += [Posting(strategy=book.strategy, instrument=iid, quantity=quantity, cash=paid.get(iid, _ZERO))
+                         for iid, quantity in changes.items()]  # fmt: skip
+        both = {move.instrument, move.target}
+        self._closed |= {f.exec_id for f in self._fills.values() if f.instrument in both}
+        for book in self._books.values():
+            book.seal(both)
+        return tuple(postings)
 
     def quantity(self, instrument: InstrumentId) -> int:
         """Return the account's signed units: the sum over the books."""

@@ -43,6 +43,11 @@ class Sizer(Struct, frozen=True):
         return budget / unit
 
     @property
+    def text(self) -> str:
+        """Return the rule as it is written."""
+        return self.rule if self.rule == "all_in" else f"{self.rule}:{self.value}"
+
+    @property
     def needs_atr(self) -> bool:
         """Tell whether `SizingInputs.atr` is used."""
         return self.rule == "atr"

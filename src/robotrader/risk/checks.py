@@ -94,7 +94,10 @@ def _worst_price(order: Order, reference: Decimal) -> Decimal:
 
 
 def price_collar(order: Order, facts: Facts, limits: RiskLimit) -> CheckResult:
-    """Keep limit and stop prices near a fresh reference; a market order needs the fresh reference."""
+    """Keep limit and stop prices near a fresh reference; a market order needs the fresh reference.
+
+    A stop-loss or take-profit stands as far away as its policy says, but never where it would fill at once.
+    """
     snapshot, check = facts.snapshot, RiskCheck.PRICE_COLLAR
     if limits.price_collar_ratio is None:
         return _result(check, True)
@@ -103,11 +106,21 @@ def price_collar(order: Order, facts: Facts, limits: RiskLimit) -> CheckResult:
         return _result(check, False, "no reference price")
     if limits.reference_max_age_bars is not None and age > limits.reference_max_age_bars * spec:
         return _result(check, False, "reference price is stale", reference=reference, age_ns=age)
+    if order.purpose.protective:
+        return _result(check, _waits(order, reference), "it would fill at once", reference=reference)
     off = max((abs(p / reference - 1) for p in (order.limit_price, order.stop_price) if p is not None), default=0)
     return _result(
         check, off <= limits.price_collar_ratio, "price is too far from the reference",
         reference=reference, off=off, limit=limits.price_collar_ratio,
     )  # fmt: skip
+
+
+def _waits(order: Order, reference: Decimal) -> bool:
+    """Tell whether an order stands away from the price: a stop behind it, a target before it."""
+    sign = order.side.sign
+    if order.stop_price is not None:
+        return (order.stop_price - reference) * sign > 0
+    return order.limit_price is not None and (order.limit_price - reference) * sign < 0
 
 
 def fat_finger(order: Order, facts: Facts, limits: RiskLimit) -> CheckResult:
@@ -117,7 +130,7 @@ def fat_finger(order: Order, facts: Facts, limits: RiskLimit) -> CheckResult:
         return _result(check, True)
     if snapshot.last_close is None:
         return _result(check, False, "no last close")
-    price = order.limit_price or order.stop_price or snapshot.reference_price
+    price = snapshot.reference_price if order.purpose.protective else _first_price(order, snapshot)
     if price is None:
         return _result(check, False, "no reference price")
     off = abs(price / snapshot.last_close - 1)
@@ -125,6 +138,10 @@ def fat_finger(order: Order, facts: Facts, limits: RiskLimit) -> CheckResult:
         check, off <= limits.fat_finger_ratio, "price is far from the last close",
         price=price, last_close=snapshot.last_close, off=off, limit=limits.fat_finger_ratio,
     )  # fmt: skip
+
+
+def _first_price(order: Order, snapshot: PortfolioSnapshot) -> Decimal | None:
+    return order.limit_price or order.stop_price or snapshot.reference_price
 
 
 def price_grid(order: Order, facts: Facts, limits: RiskLimit) -> CheckResult:  # noqa: ARG001 - one signature for all checks

@@ -21,6 +21,7 @@ PAPER = RiskLimit(
     messages_per_s_instrument=5,
     bursts_per_s_strategy=2,
     max_position_equity_ratio=_D("0.10"),
+    split_guard_ratio=0.05,
 )
 
 # Live starts with paper's numbers, so that what paper proved holds; live differs by arming, not by limits.

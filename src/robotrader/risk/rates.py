@@ -25,12 +25,12 @@ class RateWindow:
         while self._sent and self._sent[0][0] < now - self._keep_ns:
             self._sent.popleft()
 
-    def counts(self, order: Order, now: int) -> RateCounts:
-        """Count the last second before this order; the strategy's current batch is not a burst yet."""
+    def counts(self, order: Order, now: int, *, ahead: int = 0) -> RateCounts:
+        """Count the last second before this order, and `ahead` that go with it; the current batch is no burst yet."""
         recent = [(ts, o) for ts, o in self._sent if ts > now - NANOS_PER_SECOND]
         return RateCounts(
-            messages=len(recent),
-            instrument_messages=sum(o.instrument == order.instrument for _, o in recent),
+            messages=len(recent) + ahead,
+            instrument_messages=sum(o.instrument == order.instrument for _, o in recent) + ahead,
             strategy_bursts=len({ts for ts, o in recent if o.strategy == order.strategy and ts != now}),
         )
 

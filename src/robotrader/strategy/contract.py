@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robotrader.data.panel import Floats, Panel, Times
-from robotrader.model import BarsClosed, Instrument, Manifest, Parameter, StrategyConfig, StrategyError
+from robotrader.model import BarsClosed, Instrument, InstrumentId, Manifest, Parameter, StrategyConfig, StrategyError
 
 ROUNDING = 9
 """Decimals of a strength: last-bit differences of window lengths cannot flip a decision."""
@@ -36,6 +36,10 @@ class SignalSource(Protocol):
 
     def on_bars(self, event: BarsClosed) -> Sequence[float]:
         """Take the next cross-section in; return one strength per universe instrument, NaN = no view."""
+        ...
+
+    def on_split(self, instrument: InstrumentId, ratio: float, ex_at: int) -> None:
+        """Go on in new units, `ratio` for an old one: what ended at or before `ex_at` (ns UTC) is in old ones."""
         ...
 
 
@@ -77,6 +81,7 @@ class TrailingWindow:
         """Append the cross-section and return the strengths of its row."""
         row = np.full((5, 1, len(self._instruments)), np.nan)
         for bar in event.bars:
+            self._spec = bar.spec
             k = self._column.get(bar.instrument)
             if k is not None:
                 row[:, 0, k] = (bar.open, bar.high, bar.low, bar.close, bar.volume)
@@ -90,6 +95,12 @@ class TrailingWindow:
         )  # fmt: skip
         last: list[float] = strengths(self._strategy, panel)[-1].tolist()
         return last
+
+    def on_split(self, instrument: InstrumentId, ratio: float, ex_at: int) -> None:
+        """Bring the window into new units."""
+        old = self._ts <= ex_at
+        self._prices[:4, old, self._column[instrument]] /= ratio
+        self._prices[4, old, self._column[instrument]] *= ratio
 
 
 class PrecomputedRows:
@@ -107,6 +118,9 @@ class PrecomputedRows:
         row: list[float] = self._rows[self._next].tolist()
         self._next = min(self._next + 1, len(self._ts) - 1)
         return row
+
+    def on_split(self, instrument: InstrumentId, ratio: float, ex_at: int) -> None:
+        """Change nothing: the rows were computed on adjusted prices."""
 
     def wakes(self, *, every_view: bool) -> NDArray[np.bool_]:
         """Return where a target is sized anew, shape (n_bars,): the strength changed, or there is any view."""

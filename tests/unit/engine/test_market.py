@@ -2,10 +2,11 @@
 
 from decimal import Decimal
 
+import pytest
 from msgspec import structs
 
 from robotrader.engine.market import ADV_SESSIONS, ATR_BARS, MarketFacts
-from robotrader.model import Bar, BarSpec
+from robotrader.model import Bar, BarSpec, CorporateActionKind, InstrumentId
 from tests import builders as make
 
 SPY = make.SPY.id
@@ -54,3 +55,39 @@ def test_bars_of_unknown_instruments_are_ignored() -> None:
     facts = market(structs.replace(bar(0), instrument=make.QQQ.id))
     assert facts.last(make.QQQ.id) is None
     assert facts.last(SPY) is None
+
+
+def test_a_split_brings_the_bars_from_before_it_into_new_units_and_no_others() -> None:
+    one = MarketFacts()
+    one.define((make.SPY,))
+    for day in range(20):
+        one.update(make.bars_closed(day, 100.0).bars)
+    one.update(make.bars_closed(20, 50.0).bars)  # the split of day 20 becomes known after its bar
+    one.convert(make.due(make.split(2, day=20)))
+    assert one.close(make.SPY.id) == Decimal("50.00")
+    assert one.atr(make.SPY.id) == pytest.approx(Decimal("1.0714"), abs=Decimal("0.0001"))  # 13 x 1, and 2
+    one.convert(make.due(make.split(5, day=21)))
+    assert one.close(make.SPY.id) == Decimal("10.00")
+    adv = one.average_daily_volume(make.SPY.id)
+    assert adv == pytest.approx((19 * 10e6 + 5e6) / 20)
+
+
+def test_a_successor_takes_the_bars_over_unless_it_has_its_own() -> None:
+    one = MarketFacts()
+    one.define((make.SPY, make.QQQ))
+    one.update(make.bars_closed(0, 100.0, 50.0).bars)
+    change = structs.replace(make.split(1), kind=CorporateActionKind.SYMBOL_CHANGE)
+    new = structs.replace(make.SPY, id=InstrumentId("NEW.ARCA"), symbol="NEW")
+    one.define((new,))
+    one.convert(structs.replace(make.due(change), successor=new))
+    assert one.close(new.id) == Decimal("100.00")
+    one.convert(structs.replace(make.due(change), successor=make.QQQ))
+    assert one.close(make.QQQ.id) == Decimal("50.00")
+
+
+def test_a_delisting_leaves_prices_as_they_are() -> None:
+    one = MarketFacts()
+    one.define((make.SPY,))
+    one.update(make.bars_closed(0, 100.0).bars)
+    one.convert(make.due(structs.replace(make.split(2), kind=CorporateActionKind.DELISTING)))
+    assert one.close(make.SPY.id) == Decimal("100.00")

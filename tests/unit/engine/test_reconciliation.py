@@ -96,6 +96,25 @@ def test_a_break_is_a_ticket_that_stops_trading_until_it_is_resolved_with_a_reas
     run(test())
 
 
+def test_what_a_ticket_hid_is_a_ticket_of_its_own_before_anybody_can_resume() -> None:
+    async def test() -> None:
+        life = Life(MemoryStorage(), script=BUY)
+        runner = await bought(life)
+        life.broker.snapshots = [snapshot(positions={make.SPY.id: 70})]
+        ask(life, Action.RECONCILE)
+        await runner._step([])
+        life.broker.snapshots = [snapshot(positions={make.SPY.id: 60})]
+        ask(life, Action.RESOLVE, make.SPY.id, n=2)
+        await runner._step([])
+        tickets = [e for e in of(life.storage, BreakOpened) if isinstance(e, BreakOpened)]
+        assert [(t.break_id, t.broker, t.ledger) for t in tickets] == [("B1", 70, 100), ("B2", 60, 70)]
+        ask(life, Action.RESUME, n=3)
+        await runner._step([])
+        assert state(runner) is TradingState.HALTED
+
+    run(test())
+
+
 def test_a_difference_that_stays_is_one_ticket_and_another_one_is_another() -> None:
     async def test() -> None:
         life = Life(MemoryStorage(), script=BUY)

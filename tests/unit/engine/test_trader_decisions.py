@@ -45,6 +45,7 @@ def test_a_story_from_the_first_bar_to_the_exit() -> None:
     assert isinstance(submit, Submit)
     entry = submit.order
     assert (entry.side, entry.quantity, entry.instrument) == (Side.BUY, 100, make.SPY.id)
+    assert submit.decision is not None
     assert (submit.decision.signal.strength, submit.decision.target.quantity) == (1.0, 100)
     assert submit.decision.inputs == {"close": "100.00", "strength_before": "0.0"}
     assert submit.reserved == 100

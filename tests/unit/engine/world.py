@@ -1,6 +1,6 @@
 """A runner's world in memory, put together from the fakes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import nan
 
 from robotrader.adapters.clocks import BrokerClock
@@ -9,7 +9,16 @@ from robotrader.engine.runner import Runner
 from robotrader.engine.trader import Trader
 from robotrader.engine.world import World
 from robotrader.engine.write_ahead import WriteAhead
-from robotrader.model import AnyCommand, AnyEvent, BarsClosed, OrderId, RunStarted, decode_command, decode_event
+from robotrader.model import (
+    AnyCommand,
+    AnyEvent,
+    BarsClosed,
+    CorporateAction,
+    OrderId,
+    RunStarted,
+    decode_command,
+    decode_event,
+)
 from robotrader.ports import Arrival, Journal
 from tests import builders as make
 from tests.fakes import FakeBroker, FakeLink, MemoryStorage, Pulled, Script, ScriptedFeed, scripted
@@ -53,13 +62,14 @@ class Life:
     def runner(
         self, *, batches: Sequence[Sequence[Arrival]] = (), history: Sequence[BarsClosed] = (),
         live: Sequence[BarsClosed] = (), warmup_bars: int = 0, reconciles: bool = False,
+        actions: Callable[[], Sequence[CorporateAction]] = tuple,
     ) -> Runner:  # fmt: skip
         """Return the runner of this life; each batch arrives when the runner has nothing else to do."""
         feed = ScriptedFeed(self.inbox, history=history, live=live)
         clock = BrokerClock(Pulled(self.inbox, batches or [[]]), start=self.clock.now())
         world = World(journal=self.journal, link=self.link, broker=self.broker, feed=feed, clock=clock,
                       inbox=self.inbox, latch=self.latch, source=self.source,
-                      sessions=make.SESSIONS, reconciles=reconciles)  # fmt: skip
+                      sessions=make.SESSIONS, reconciles=reconciles, actions=actions)  # fmt: skip
         return Runner(world, self.run, warmup_bars=warmup_bars)
 
 

@@ -14,6 +14,9 @@ from robotrader.model import (
     OrderExpired,
     OrderPendingCancel,
     OrderRejected,
+    OrderReplaced,
+    OrderReplaceRejected,
+    OrderReplacing,
     OrderSending,
     OrderState,
     OrderSuspended,
@@ -27,27 +30,29 @@ S, T = OrderState, Trigger
 
 COLUMNS = (
     "send", "ack", "fill_part", "fill_full", "cancel_request", "cancel", "reject", "expire", "hold", "void", "correct",
+    "replace_request", "replace", "replace_reject",
 )  # fmt: skip
 
 # The design's table; `-` is illegal. Its rows for Draft and Denied have no transitions; AUTHORIZED is its Authorised.
-# Not in the vocabulary: requests to replace (no column here, nothing leads to PENDING_REPLACE) and a refused cancel
-# (the design's "cancel-reject"; the broker refusing the order itself ends it in PENDING_CANCEL too).
+# Not in the vocabulary: a refused cancel (the design's "cancel-reject"; the broker refusing the order itself ends it in
+# PENDING_CANCEL too). The design leaves open on which terms an acknowledged PENDING_REPLACE works: new terms or a
+# refusal say it, an acknowledgement alone does not. Terms can change without our asking, with an entry or an OCA group.
 DOCUMENTED = """
-NEW              -       -        -        -        -              -        -        -       -         -      -
-AUTHORIZED       SENDING -        -        -        -              -        -        -       -         VOIDED -
-SENDING          -       ACCEPTED PARTIAL  FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED SUSPENDED VOIDED -
-ACCEPTED         -       same     PARTIAL  FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED SUSPENDED -      PARTIAL
-PARTIALLY_FILLED -       same     same     FILLED   PENDING_CANCEL CANCELED same!    EXPIRED SUSPENDED -      same
-PENDING_CANCEL   -       same     same     FILLED   same           CANCELED REJECTED EXPIRED same      -      same
-PENDING_REPLACE  -       ACCEPTED same     FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED -         -      same
-SUSPENDED        -       ACCEPTED PARTIAL  FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED same      -      same
-CANCELED         -       same!    same!    same!    same           same     same     same    same      same   same!
-EXPIRED          -       same!    same!    same!    same           same     same     same    same      same   same!
-REJECTED         -       same!    same!    same!    same           same     same     same    same      same   same!
-VOIDED           -       same!    same!    same!    same           same     same     same    same      same   same!
-FILLED           -       same     same!    same!    same           same     same     same    same      -      same!
-DENIED           -       -        -        -        -              -        -        -       -         -      -
-"""
+NEW              -       -        -        -        -              -        -        -       -         -      -       -               -        -
+AUTHORIZED       SENDING -        -        -        -              -        -        -       -         VOIDED -       -               -        -
+SENDING          -       ACCEPTED PARTIAL  FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED SUSPENDED VOIDED -       -               same     same
+ACCEPTED         -       same     PARTIAL  FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED SUSPENDED -      PARTIAL PENDING_REPLACE same     same
+PARTIALLY_FILLED -       same     same     FILLED   PENDING_CANCEL CANCELED same!    EXPIRED SUSPENDED -      same    PENDING_REPLACE same     same
+PENDING_CANCEL   -       same     same     FILLED   same           CANCELED REJECTED EXPIRED same      -      same    -               same     same
+PENDING_REPLACE  -       same     same     FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED same      -      same    -               ACCEPTED ACCEPTED
+SUSPENDED        -       ACCEPTED PARTIAL  FILLED   PENDING_CANCEL CANCELED REJECTED EXPIRED same      -      same    -               same     same
+CANCELED         -       same!    same!    same!    same           same     same     same    same      same   same!   -               same     same
+EXPIRED          -       same!    same!    same!    same           same     same     same    same      same   same!   -               same     same
+REJECTED         -       same!    same!    same!    same           same     same     same    same      same   same!   -               same     same
+VOIDED           -       same!    same!    same!    same           same     same     same    same      same   same!   -               same     same
+FILLED           -       same     same!    same!    same           same     same     same    same      -      same!   -               same     same
+DENIED           -       -        -        -        -              -        -        -       -         -      -       -               -        -
+"""  # noqa: E501 - a table
 
 ORDER = make.order(quantity=100)
 HELD = 30
@@ -96,6 +101,9 @@ def event_of(column: str, filled: int = 0) -> AnyEvent:
         "reject": OrderRejected(**key, code=201, reason="no"),  # type: ignore[arg-type]
         "expire": OrderExpired(**key),  # type: ignore[arg-type]
         "hold": OrderSuspended(**key, reason="locate"),  # type: ignore[arg-type]
+        "replace_request": OrderReplacing(**key, epoch=1),  # type: ignore[arg-type]
+        "replace": OrderReplaced(**key, quantity=100),  # type: ignore[arg-type]
+        "replace_reject": OrderReplaceRejected(**key, reason="no"),  # type: ignore[arg-type]
         "void": OrderVoided(**key, proven=True, reason="never sent"),  # type: ignore[arg-type]
     }
     return events[column]

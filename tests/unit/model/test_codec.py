@@ -15,6 +15,8 @@ from robotrader.model import (
     BookAdjusted,
     BreakOpened,
     Cancel,
+    CorporateActionBooked,
+    CorporateActionDue,
     DataError,
     ExternalFill,
     ExternalOrder,
@@ -25,11 +27,15 @@ from robotrader.model import (
     OrderId,
     OrderPendingCancel,
     OrderRejected,
+    OrderReplaced,
+    OrderReplaceRejected,
+    OrderReplacing,
     OrderSending,
     OrderSuspended,
     OrderUnresolved,
     OrderVoided,
     PositionReported,
+    Posting,
     Recovered,
     RequestReceived,
     RunEnded,
@@ -52,7 +58,9 @@ EVENTS: tuple[AnyEvent, ...] = (
     make.link(LinkState.READY),
     make.bars_closed(), OrderSending(**OF, epoch=1, broker_order_id=2), make.accepted(make.order().id),  # type: ignore[arg-type]
     OrderConfirmed(**OF),  # type: ignore[arg-type]
-    OrderSuspended(**OF, reason="x"), OrderPendingCancel(**OF), OrderCanceled(**OF), OrderExpired(**OF),  # type: ignore[arg-type]
+    OrderSuspended(**OF, reason="x"), OrderPendingCancel(**OF), OrderReplacing(**OF, epoch=1),  # type: ignore[arg-type]
+    OrderReplaced(**OF, quantity=5, stop_price=Decimal("9.50")), OrderReplaceRejected(**OF, reason="x"),  # type: ignore[arg-type]
+    OrderCanceled(**OF), OrderExpired(**OF),  # type: ignore[arg-type]
     OrderRejected(**OF, code=201, reason="x"), OrderUnresolved(**OF, reason="x"),  # type: ignore[arg-type]
     OrderVoided(**OF, proven=False, reason="x"), make.filled(make.order()), make.commission(),  # type: ignore[arg-type]
     PositionReported(**AT, account="DU1", instrument=make.SPY.id, quantity=-5, average_cost=Decimal("1.5")),
@@ -60,13 +68,16 @@ EVENTS: tuple[AnyEvent, ...] = (
     RequestReceived(ts_event=1, ts_init=2, request_id="r", action=Action.REDUCE, reason="x", actor="me"),
     ExternalFill(**AT, fill=make.filled(make.order()).fill, liquidation=True),
     ExternalOrder(**AT, perm_id=3, instrument=make.SPY.id, side=Side.BUY, remaining=2),
+    CorporateActionDue(**AT, action=make.split(), instrument=make.SPY.id, successor=make.QQQ),
     BreakOpened(ts_event=1, ts_init=2, break_id="B1", instrument=make.SPY.id, broker=5, ledger=0),
     TradingHalted(**AT, reason="x"),
 )  # fmt: skip
 COMMANDS: tuple[AnyCommand, ...] = (
-    make.submit(), make.deny(), make.hold(), make.marked(),
+    make.submit(), make.replace(), make.deny(), make.hold(), make.marked(),
     Cancel(ts_event=1, order_id=make.order().id, reason="x"),
     SetTradingState(ts_event=1, state=TradingState.REDUCING, reason="x", actor="me", strategy=make.TREND),
+    CorporateActionBooked(ts_event=1, action="SPY/split/2024-01-03", postings=(
+        Posting(strategy=make.TREND, instrument=make.SPY.id, quantity=5, cash=Decimal("0.10")),)),
     BookAdjusted(ts_event=1, break_id="B1", fills=(make.filled(make.order()).fill,), reason="x", actor="me"),
 )  # fmt: skip
 
@@ -121,7 +132,8 @@ def test_what_happens_once_has_a_key_and_what_may_repeat_has_none() -> None:
     assert keys["OrderAccepted"] == f"{order.id}/7"
     assert keys["BarsClosed"] == f"1d@{make.T0}"
     assert {name for name, key in keys.items() if key is None} == {
-        "Recovered", "RunEnded", "OrderConfirmed", "OrderSuspended", "OrderPendingCancel", "OrderUnresolved",
+        "Recovered", "RunEnded", "OrderConfirmed", "OrderSuspended", "OrderPendingCancel", "OrderReplacing",
+        "OrderReplaced", "OrderReplaceRejected", "OrderUnresolved",
         "PositionReported", "AccountReported", "LinkChanged", "TradingHalted",
     }  # fmt: skip
 

@@ -54,4 +54,4 @@ def test_a_stock_is_named_symbol_and_venue() -> None:
 
 
 def test_bar_lengths_in_nanoseconds() -> None:
-    assert [spec.nanos // 10**9 for spec in BarSpec] == [5, 60, 3_600, 86_400]
+    assert [spec.nanos // 10**9 for spec in BarSpec] == [5, 60, 300, 900, 3_600, 86_400]

@@ -1,0 +1,112 @@
+"""Stop-losses and take-profits: how far from the price they stand, and the orders that they are."""
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from robotrader.model import (
+    ConfigError,
+    Instrument,
+    Order,
+    OrderType,
+    Purpose,
+    Side,
+    StrategyConfig,
+    StrategyId,
+    TimeInForce,
+    derive_order_id,
+)
+
+
+class Distance(Struct, frozen=True):
+    """How far from the price: `percent:R` that ratio of it, `atr:K` so many ATR(14)."""
+
+    rule: str
+    value: Decimal
+
+    def away(self, price: Decimal, atr: Decimal | None) -> Decimal | None:
+        """Return the distance in price units; None where the ATR is not known yet."""
+        if self.rule == "percent":
+            return price * self.value
+        return None if atr is None else atr * self.value
+
+
+def parse_distance(text: str) -> Distance:
+    """Read `percent:0.05` or `atr:2`.
+
+    Raises
+    ------
+    ConfigError
+        Another rule, or a number that is not positive (percent: not in (0, 1)).
+    """
+    rule, _, number = text.partition(":")
+    try:
+        value = Decimal(number)
+    except ArithmeticError:
+        value = Decimal("NaN")
+    ceiling = {"percent": Decimal(1), "atr": Decimal(100)}.get(rule)
+    if ceiling is None or not value.is_finite() or not 0 < value < ceiling:
+        raise ConfigError(
+            f"a stop_loss or take_profit must be percent:R with R in (0, 1) or atr:K with K in (0, 100); found {text!r}"
+        )
+    return Distance(rule, value)
+
+
+class Prices(Struct, frozen=True, kw_only=True):
+    """What the distances count from: the last close, and the ATR(14) where it is known."""
+
+    instrument: Instrument
+    close: Decimal
+    atr: Decimal | None
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """What protects the positions of a strategy; `distances` by purpose, those that it has."""
+
+    strategy: StrategyId
+    version: str
+    distances: dict[Purpose, Distance]
+
+    def price(self, purpose: Purpose, side: Side, at: Prices) -> Decimal | None:
+        """Return where an order of that side stands: a stop behind the price, a target before it; None: not known."""
+        away = self.distances[purpose].away(at.close, at.atr)
+        if away is None:
+            return None
+        ahead = side.sign if purpose is Purpose.STOP_LOSS else -side.sign
+        exact = at.close + ahead * away
+        if exact < at.instrument.tick:
+            return None
+        price = at.instrument.price(exact)
+        return None if price == at.instrument.price(at.close) else price
+
+    def orders(
+        self, side: Side, quantity: int, at: Prices, *, ts: int, entry: Order | None = None, attempt: int = 0
+    ) -> tuple[Order, ...] | None:
+        """Return the orders that end a position of that size; None where a price is not known.
+
+        They are good till canceled and of one group: what one fills, the others lose. `entry` must fill first.
+        `attempt` tells apart those of one moment.
+        """
+        found: list[Order] = []
+        for purpose in self.distances:
+            price = self.price(purpose, side, at)
+            if price is None:
+                return None
+            order_id = derive_order_id(strategy=self.strategy, version=self.version, ts_event=ts,
+                                       instrument=at.instrument.id, purpose=purpose, n=attempt)  # fmt: skip
+            stops = purpose is Purpose.STOP_LOSS
+            group = found[0].id if found else order_id
+            found.append(
+                Order(id=order_id, strategy=self.strategy, instrument=at.instrument.id, side=side, quantity=quantity,
+                      ts_event=ts, type=OrderType.STOP if stops else OrderType.LIMIT, tif=TimeInForce.GTC,
+                      stop_price=price if stops else None, limit_price=None if stops else price, purpose=purpose,
+                      parent=entry.id if entry else None, oca_group=f"OCA-{group}")
+            )  # fmt: skip
+        return tuple(found)
+
+
+def policy_of(config: StrategyConfig, version: str) -> Policy | None:
+    """Return what a strategy is configured with, None for nothing; ConfigError where that cannot be read."""
+    named = {Purpose.STOP_LOSS: config.stop_loss, Purpose.TAKE_PROFIT: config.take_profit}
+    distances = {purpose: parse_distance(text) for purpose, text in named.items() if text is not None}
+    return Policy(strategy=config.id, version=version, distances=distances) if distances else None
