@@ -10,6 +10,8 @@ from robotrader.data.panel import VALUES, Floats, Panel, Times
 from robotrader.model import NANOS_PER_SECOND, BarSpec, DataError, Instrument, SessionTable
 
 DAY_NS = BarSpec.DAY.nanos
+LAST = 2**63 - 1
+"""After all times, ns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,6 +53,21 @@ class BarFrame:
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Versions:
+    """Bars and how we know them.
+
+    `frame` stands on its times (daily bars on their sessions). `known`: when the bars became known, ns UTC, one for
+    all or one a row. `extended`: positions of bars outside regular hours.
+    """
+
+    frame: BarFrame
+    spec: BarSpec
+    known: int | Times
+    source: str
+    extended: NDArray[np.int64] | None = None
+
+
 def concat(frames: list[BarFrame]) -> BarFrame:
     """Put frames one below the other; equal symbols become one."""
     if len(frames) == 1:
@@ -72,19 +89,18 @@ def symbol_gaps(frame: BarFrame) -> Times:
     return gaps
 
 
-def oldest_first(frame: BarFrame) -> BarFrame:
-    """Turn round a frame whose bars mostly go back in time: many sources give the newest first."""
-    gaps = symbol_gaps(frame)
-    if np.count_nonzero(gaps < 0) <= len(gaps) / 2:
+def by_time(frame: BarFrame) -> BarFrame:
+    """Put the bars of every symbol in the order of time; equal times keep the order of the source."""
+    if not bool(np.any(symbol_gaps(frame) < 0)):
         return frame
-    return frame.take(np.arange(len(frame) - 1, -1, -1))
+    return frame.take(np.argsort(frame.start, kind="stable"))
 
 
 def infer_spec(frame: BarFrame) -> BarSpec:
     """Tell the length of the bars, the most common distance between two of a symbol; `DataError` for an unknown one."""
     gaps = symbol_gaps(frame)
     gaps = gaps[gaps != 0]
-    known = ", ".join(BarSpec)
+    known = f"{', '.join(BarSpec)}, or say it (import --spec)"
     if len(gaps) == 0:
         raise DataError(f"one bar does not tell its length: give at least two, of {known}")
     sizes, counts = np.unique(np.abs(gaps), return_counts=True)

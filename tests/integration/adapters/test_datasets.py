@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from bokeh_sampledata import stocks
 
-from robotrader.adapters.parquet.datasets import list_datasets, load
+from robotrader.adapters.calendar import sessions_of
+from robotrader.adapters.parquet.datasets import SAMPLE_SYMBOLS, list_datasets, load
+from robotrader.adapters.parquet.samples import sample_bars
+from robotrader.data.inspection import inspect
 from robotrader.model import BarSpec, ConfigError, DataError
 
 NOWHERE = Path("no-such-state")
@@ -53,7 +56,7 @@ def test_a_range_is_inclusive() -> None:
 
 
 def test_what_is_not_there_is_named_with_what_is() -> None:
-    with pytest.raises(DataError, match=r"expected one of sample:AAPL, sample:GOOG, .*, seed, or the path"):
+    with pytest.raises(DataError, match=r"expected one of sample:AAPL, .*, seed, lake, lake:SYMBOL, or the path"):
         load("sample:TSLA", state=NOWHERE)
     with pytest.raises(DataError, match=r"there is no dataset 'nothing\.csv'"):
         load("nothing.csv", state=NOWHERE)
@@ -71,3 +74,10 @@ def test_the_samples_are_listed() -> None:
     assert [d.name for d in list_datasets(NOWHERE)] == [
         "sample:AAPL", "sample:GOOG", "sample:IBM", "sample:MSFT", "sample:all",
     ]  # fmt: skip
+
+
+def test_the_samples_pass_the_gate() -> None:
+    bars, _ = sample_bars(SAMPLE_SYMBOLS)
+    found = inspect(bars, spec=BarSpec.DAY, sessions=sessions_of(bars.start))
+    assert len(found.good) == len(bars) == 12_154 - len(stocks.FB["date"])
+    assert (found.quarantined, len(found.duplicates)) == ((), 0)

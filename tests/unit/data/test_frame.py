@@ -5,10 +5,10 @@ import pytest
 
 from robotrader.data.frame import (
     assemble,
+    by_time,
     compact,
     concat,
     infer_spec,
-    oldest_first,
     panel_hash,
     place_on_sessions,
     session_days,
@@ -27,18 +27,20 @@ def test_the_bar_length_is_the_most_common_distance(spec: BarSpec) -> None:
 
 
 def test_an_unknown_bar_length_is_refused_by_name() -> None:
-    with pytest.raises(DataError, match=r"every 900 s; expected one of 5s, 1m, 1h, 1d"):
-        infer_spec(frame_of([bar(k * 15 * MINUTE) for k in range(5)]))
+    with pytest.raises(DataError, match=r"every 420 s; expected one of 5s, 1m, .*1h, 1d"):
+        infer_spec(frame_of([bar(k * 7 * MINUTE) for k in range(5)]))
     with pytest.raises(DataError, match="at least two"):
         infer_spec(frame_of([bar(0)]))
 
 
-def test_newest_first_is_turned_round() -> None:
-    newest_first = frame_of([bar(t * MINUTE, s) for t in (3, 2, 1) for s in ("A", "B")])
-    turned = oldest_first(newest_first)
-    assert turned.start.tolist() == [k * MINUTE for k in (1, 1, 2, 2, 3, 3)]
-    assert turned.row.tolist() == [6, 5, 4, 3, 2, 1]
-    assert oldest_first(turned) is turned
+def test_whatever_the_order_of_the_source_bars_come_in_the_order_of_time() -> None:
+    drawn = frame_of([bar(t * MINUTE, s) for t in (3, 1, 2) for s in ("A", "B")])
+    sorted_ = by_time(drawn)
+    assert sorted_.start.tolist() == [k * MINUTE for k in (1, 1, 2, 2, 3, 3)]
+    assert sorted_.row.tolist() == [3, 4, 5, 6, 1, 2]
+    assert by_time(sorted_) is sorted_
+    one_after_the_other = frame_of([bar(t * MINUTE, s) for s in ("A", "B") for t in (1, 2)])
+    assert by_time(one_after_the_other) is one_after_the_other
 
 
 def test_daily_bars_stand_on_their_sessions() -> None:

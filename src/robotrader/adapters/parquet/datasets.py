@@ -3,7 +3,7 @@
 NumPy is needed in any case; Polars and the calendar (with pandas) are imported when a dataset needs them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -14,21 +14,25 @@ import numpy as np
 from msgspec import Struct
 
 from robotrader.adapters.calendar import session_table
-from robotrader.data.frame import assemble, panel_hash
+from robotrader.data.frame import LAST, Versions, assemble, panel_hash
 from robotrader.data.instruments import instrument_of
 from robotrader.data.panel import Panel
 from robotrader.data.quality import Quarantined
-from robotrader.data.seeded import SeedSpec, generate, sessions_needed
+from robotrader.data.seeded import SeedSpec, actions, generate, sessions_needed
 from robotrader.model import NANOS_PER_SECOND, BarSpec, ConfigError, DataError
 
 EXCHANGE = ZoneInfo("America/New_York")
 SEED_START = date(2015, 1, 2)
 SAMPLE_SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
 
+LAKE = "lake"
+"""Folder of the lake in a state folder."""
+
 _SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _SEED_KEY = "robotrader-seed"
 
 Bars = tuple[Panel, Sequence[Quarantined], str]
+JournalBars = Callable[[BarSpec], Iterable[Versions]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,29 +59,42 @@ class DatasetInfo(Struct, frozen=True, kw_only=True):
 
 
 class SeedReport(Struct, frozen=True, kw_only=True):
-    """What `write_seed` wrote; `rows` over all symbols."""
+    """What `write_seed` wrote; `rows` over all symbols, `actions` the file of its splits, None without any."""
 
     parameters: SeedSpec
     rows: int
     file: Path
     data_hash: str
+    actions: Path | None
 
 
 def load(
-    name: str, *, symbol: str | None = None, start: str | None = None, end: str | None = None, state: Path
+    name: str,
+    *,
+    symbol: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    as_of: int = LAST,
+    state: Path,
+    journal: JournalBars = lambda _spec: (),
 ) -> Loaded:
     """Load a dataset; bad rows are set aside, not fatal.
 
     Parameters
     ----------
     name : str
-        `sample:AAPL|GOOG|IBM|MSFT|all`, `seed`, or the path of a CSV or Parquet file or of a folder of them.
+        `sample:AAPL|GOOG|IBM|MSFT|all`, `seed`, `lake[:SYMBOL[,SYMBOL...]][@SPEC]`, or the path of a CSV or Parquet
+        file or of a folder of them.
     symbol : str, optional
         Take this symbol only; for a file without symbol column: what its bars are.
     start, end : str, optional
         ISO date of the first and last day at the exchange, both inclusive.
+    as_of : int
+        Bars of the lake as they were known then, ns UTC; default: the newest versions.
     state : Path
-        State folder, where the seeded set is.
+        State folder, where the seeded set and the lake are.
+    journal : function
+        What the journal has of a bar length, for bars of the lake.
 
     Raises
     ------
@@ -88,6 +105,8 @@ def load(
     """
     if name.startswith("sample:"):
         whole, bad, note = _load_sample(name, symbol)
+    elif is_lake(name):
+        whole, bad, note = _load_lake(name, symbol, state, journal=journal, as_of=as_of)
     else:
         whole, bad, note = _load_files(name, symbol, state)
     panel = _between(whole, start, end)
@@ -96,7 +115,7 @@ def load(
 
 
 def list_datasets(state: Path) -> tuple[DatasetInfo, ...]:
-    """Name the datasets that need no path: the samples, and the seeded set if there is one."""
+    """Name the datasets that need no path: the samples, the seeded set if there is one, what the lake has."""
     from robotrader.adapters.parquet.samples import NOTE  # noqa: PLC0415 - as in _load_sample
 
     sets = [(f"sample:{symbol}", (symbol,)) for symbol in SAMPLE_SYMBOLS]
@@ -107,7 +126,21 @@ def list_datasets(state: Path) -> tuple[DatasetInfo, ...]:
     if made := _seed_made(state):
         rows = made.bars * len(made.symbols)
         found.append(DatasetInfo(name="seed", symbols=made.symbols, spec=made.spec, bars=rows, note=_seed_note(made)))
-    return tuple(found)
+    return (*found, *_lake_sets(state))
+
+
+def _lake_sets(state: Path) -> tuple[DatasetInfo, ...]:
+    if not (state / LAKE).exists():
+        return ()
+    from robotrader.adapters.parquet.lake import Lake  # noqa: PLC0415 - brings Polars
+
+    lake = Lake(state / LAKE)
+    return tuple(
+        DatasetInfo(name=f"lake:{c.instrument}@{c.spec}", symbols=(c.instrument,), spec=c.spec, bars=c.bars,
+                    note=f"lake: {_exchange_date(c.first)} to {_exchange_date(c.last)}, raw prices"
+                         + (f", {c.versions - c.bars} restated" if c.versions > c.bars else ""))
+        for c in lake.contents(lake.holdings())
+    )  # fmt: skip
 
 
 def write_seed(parameters: SeedSpec, *, state: Path) -> SeedReport:
@@ -119,38 +152,69 @@ def write_seed(parameters: SeedSpec, *, state: Path) -> SeedReport:
     panel = generate(parameters, sessions)
     file = _seed_file(state)
     write_bars(panel, file, {_SEED_KEY: msgspec.json.encode(parameters).decode()})
-    return SeedReport(parameters=parameters, rows=panel.bar_count, file=file, data_hash=panel_hash(panel))
+    splits = [f"{a.symbol},{a.last_cum_day},split,{a.new / a.old}" for a in actions(parameters, sessions)]
+    told = file.with_name("actions.csv")
+    told.unlink(missing_ok=True)
+    if splits:
+        told.write_text("\n".join(["symbol,last_cum_day,kind,ratio_or_cash", *splits, ""]), encoding="utf-8")
+    return SeedReport(parameters=parameters, rows=panel.bar_count, file=file, data_hash=panel_hash(panel),
+                      actions=told if splits else None)  # fmt: skip
+
+
+def sample_symbols(name: str) -> tuple[str, ...]:
+    """Return the symbols of `sample:SYMBOL` or `sample:all`; `DataError` where there is no such sample."""
+    key = name.removeprefix("sample:")
+    if key not in {*SAMPLE_SYMBOLS, "all"}:
+        raise _unknown(name)
+    return SAMPLE_SYMBOLS if key == "all" else (key,)
 
 
 def _load_sample(name: str, symbol: str | None) -> Bars:
     from robotrader.adapters.parquet.samples import NOTE, sample_bars  # noqa: PLC0415 - parses a CSV
 
-    key = name.removeprefix("sample:")
-    if key not in {*SAMPLE_SYMBOLS, "all"}:
-        raise _unknown(name)
-    there = SAMPLE_SYMBOLS if key == "all" else (key,)
+    there = sample_symbols(name)
     picked = tuple(s for s in there if symbol is None or s == instrument_of(symbol).symbol)
     if not picked:
         raise DataError(f"{name} has no symbol {symbol}; there is: {', '.join(there)}")
-    frame, instruments, bad = sample_bars(picked)
-    return assemble(frame, instruments, BarSpec.DAY), bad, NOTE
+    frame, instruments = sample_bars(picked)
+    return assemble(frame, instruments, BarSpec.DAY), (), NOTE
+
+
+def is_lake(name: str) -> bool:
+    """Tell whether a dataset's name means bars of the lake."""
+    return name.partition("@")[0].partition(":")[0] == "lake"
+
+
+def _load_lake(name: str, symbol: str | None, state: Path, *, journal: JournalBars, as_of: int) -> Bars:
+    from robotrader.adapters.parquet.lake import Lake  # noqa: PLC0415 - brings Polars
+
+    lake = Lake(state / LAKE)
+    picked = [h for h in lake.pick(name) if symbol is None or h.goes_by(symbol)]
+    specs = sorted({h.spec for h in picked})
+    if len(specs) != 1:
+        found = f"bars of {', '.join(specs)}: say which, as in {name}@{specs[0]}" if specs else f"no bars of {symbol}"
+        raise DataError(f"{name} has {found}")
+    frame = lake.scan([h.instrument for h in picked], specs[0], as_of=as_of, more=journal(specs[0]))
+    if not len(frame):
+        raise DataError(f"{name} had no bars at that time: they became known later")
+    return assemble(frame, tuple(instrument_of(s) for s in frame.symbols), specs[0]), (), "raw prices of the lake"
 
 
 def _load_files(name: str, symbol: str | None, state: Path) -> Bars:
-    if name == "seed":
-        made = _seed_made(state)
-        if made is None:
-            raise DataError("there is no seeded set yet: make one with `robotrader data seed --seed N`")
-        paths, note = [_seed_file(state)], _seed_note(made)
-    else:
-        paths, note = _files_of(name), "prices as the files give them"
     from robotrader.adapters.parquet.files import read_files  # noqa: PLC0415 - brings Polars
 
-    frame, spec, bad = read_files(paths, symbol)
+    made = _seed_made(state) if name == "seed" else None
+    note = _seed_note(made) if made else "prices as the files give them"
+    frame, spec, bad = read_files(files_of(name, state), symbol)
     return assemble(frame, tuple(instrument_of(s) for s in frame.symbols), spec), bad, note
 
 
-def _files_of(name: str) -> list[Path]:
+def files_of(name: str, state: Path) -> list[Path]:
+    """Return the files of bars that `seed` or a path means; `DataError` for none."""
+    if name == "seed":
+        if not _seed_file(state).exists():
+            raise DataError("there is no seeded set yet: make one with `robotrader data seed --seed N`")
+        return [_seed_file(state)]
     path = Path(name).expanduser()
     if path.is_file() and path.name.endswith(_SUFFIXES):
         return [path]
@@ -166,7 +230,8 @@ def _files_of(name: str) -> list[Path]:
 
 def _unknown(name: str) -> DataError:
     samples = ", ".join(f"sample:{s}" for s in (*SAMPLE_SYMBOLS, "all"))
-    return DataError(f"there is no dataset {name!r}; expected one of {samples}, seed, or the path of a file or folder")
+    named = f"{samples}, seed, lake, lake:SYMBOL"
+    return DataError(f"there is no dataset {name!r}; expected one of {named}, or the path of a file or folder")
 
 
 def _between(panel: Panel, start: str | None, end: str | None) -> Panel:
@@ -196,7 +261,7 @@ def _bound(text: str, which: str, *, days: int = 0) -> int:
 
 
 def _seed_file(state: Path) -> Path:
-    return state / "lake" / "seed" / "bars.parquet"
+    return state / LAKE / "seed" / "bars.parquet"
 
 
 def _seed_made(state: Path) -> SeedSpec | None:

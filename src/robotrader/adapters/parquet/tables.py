@@ -3,8 +3,8 @@
 import csv
 import gzip
 import io
-import os
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from robotrader.adapters.parquet.times import exchange_days, to_nanos
-from robotrader.data.frame import BarFrame
+from robotrader.adapters.parquet.durable import write_table
+from robotrader.adapters.parquet.times import exchange_days, is_date, time_form, to_nanos
+from robotrader.data.frame import BarFrame, concat
 from robotrader.data.instruments import instrument_of
 from robotrader.data.panel import VALUES, Panel, Times
 from robotrader.data.quality import Quarantined, Rule
 from robotrader.model import DataError
 
-_NAMES = {"ticker": "symbol", "date": "timestamp", "datetime": "timestamp", "time": "timestamp"}
+Progress = Callable[[int], None]
+"""Called with how many bytes have been read."""
+
+_BLOCK = 1 << 24  # bytes of text parted at once: enough to be fast, little enough to bound memory
+_NAMES = {"ticker": "symbol", "date": "timestamp", "datetime": "timestamp", "time": "timestamp", "vol": "volume"}
 _WANTED = ("symbol", "timestamp", *VALUES)
 _NUMBERS = tuple(f"={name}" for name in VALUES)  # the values as numbers, beside the cells as they were
 
@@ -40,54 +45,43 @@ class Table:
     symbols: tuple[str, ...] = ()
 
 
-def read(path: Path, symbol: str | None) -> Table:
-    """Read one file; rows with missing or wrong fields are set aside.
+def read(path: Path, symbol: str | None, progress: Progress | None = None) -> Table:
+    """Read one file, a CSV in blocks of lines; rows with missing or wrong fields are set aside.
 
-    `symbol` picks one symbol, or names the bars of a file that has no symbol column.
+    `symbol` picks one symbol, or names the bars of a file that has no symbol column; `progress` counts bytes.
 
     Raises
     ------
     DataError
         The file cannot be read, or its columns are not those of bars.
     """
+    form, ended, known = "", False, dict[str, None]()
+    parts: list[tuple[BarFrame, list[Quarantined]]] = []
     try:
-        raw = _read_parquet(path) if path.name.endswith(".parquet") else _read_csv(path)
+        for block in _blocks(path, progress):
+            raw = _wanted(block, path.name, symbol)
+            form, ended = form or time_form(raw["timestamp"]), "end" in raw.columns
+            if symbol is not None:
+                known |= dict.fromkeys(raw["symbol"].cast(pl.String).drop_nulls().unique(maintain_order=True))
+                raw = _pick(raw, symbol)
+            parts.append(_part(raw, path.name, form))
     except (OSError, EOFError, zlib.error, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path.name} cannot be read: {error}", path=str(path)) from error
-    if "symbol" not in raw.columns and symbol is not None:
-        raw = raw.with_columns(symbol=pl.lit(symbol))
-    missing = [name for name in _WANTED if name not in raw.columns]
-    if missing:
-        hint = "; say which symbol the file holds (--symbol)" if missing == ["symbol"] else ""
-        raise DataError(f"{path.name}: expected columns {','.join(_WANTED)}; missing {','.join(missing)}{hint}")
-    if symbol is None:
-        return _to_table(raw, path.name)
-    known = tuple(raw["symbol"].cast(pl.String).drop_nulls().unique(maintain_order=True).to_list())
-    asked = pl.col("symbol").is_in([symbol, instrument_of(symbol).symbol])
-    picked = raw.filter(asked | pl.col("symbol").is_null()).with_columns(
-        symbol=pl.when(pl.col("symbol").is_not_null()).then(pl.lit(symbol))
-    )
-    return _to_table(picked, path.name, symbols=known)
+    return Table(
+        source=path.name, frame=concat([frame for frame, _ in parts]), rejected=[q for _, bad in parts for q in bad],
+        dates=is_date(form), ended=ended, symbols=tuple(known),
+    )  # fmt: skip
 
 
 def write_bars(panel: Panel, path: Path, metadata: dict[str, str]) -> None:
-    """Write a panel as one Parquet file, at once and durably: a reader sees the old file or the new one."""
+    """Write a panel as one Parquet file, at once and durably (see `durable.write_table`)."""
     where = np.nonzero(~np.isnan(panel.close))
     names = np.array([i.symbol for i in panel.instruments])
     stamps = {"timestamp": panel.opened[where[0]], "end": panel.ts[where[0]]}
     table = pl.DataFrame(
         {"symbol": names[where[1]], **stamps, **{name: getattr(panel, name)[where] for name in VALUES}}
     ).with_columns(pl.col(*stamps).cast(pl.Datetime("ns", "UTC")))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with draft.open("wb") as file:
-            table.write_parquet(file, compression="zstd", metadata=metadata)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_table(table, path, metadata)
 
 
 def metadata_of(path: Path) -> dict[str, str]:
@@ -104,43 +98,86 @@ def session_dates(start: Times) -> Times:
 
 
 def _columns(names: list[str], source: str) -> list[str]:
-    """Return the columns' names as we call them; those that we do not read get names that cannot clash."""
-    plain = [_NAMES.get(name, name) for name in (name.strip().lower() for name in names)]
+    """Return the columns' names as we call them; those that we do not read get names that cannot clash.
+
+    Stooq writes `<DATE>,<TIME>`: with a date beside it, a time is the clock of that date.
+    """
+    bare = [name.strip().strip("<>").lower() for name in names]
+    known = _NAMES | {"time": "clock"} if "date" in bare else _NAMES
+    plain = [known.get(name, name) for name in bare]
     twice = sorted({name for name in plain if name in _WANTED and plain.count(name) > 1})
     if twice:
         raise DataError(f"{source}: expected each column once, found more than one as {','.join(twice)}")
-    return [name if name in (*_WANTED, "end") else f"#{i}" for i, name in enumerate(plain)]
+    return [name if name in (*_WANTED, "clock", "end") else f"#{i}" for i, name in enumerate(plain)]
 
 
-def _read_parquet(path: Path) -> pl.DataFrame:
-    raw = pl.read_parquet(path, glob=False)
-    raw.columns = _columns(raw.columns, path.name)
-    return raw.select(pl.exclude(r"^#\d+$")).with_row_index("row", offset=1)
+def _blocks(path: Path, progress: Progress | None) -> Iterator[pl.DataFrame]:
+    """Yield a file's rows in one or more blocks, each with their numbers and cells."""
+    if path.name.endswith(".parquet"):
+        raw = pl.read_parquet(path, glob=False)
+        raw.columns = _columns(raw.columns, path.name)
+        yield raw.select(pl.exclude(r"^#\d+$")).with_row_index("row", offset=1)
+        return
+    row = 1
+    with path.open("rb") as packed:
+        file = gzip.GzipFile(fileobj=packed) if path.name.endswith(".gz") else packed
+        head = file.readline().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").rstrip("\r\n")
+        names = _columns(next(csv.reader(io.StringIO(head)), []), path.name)
+        while (body := file.read(_BLOCK) + file.readline()) or row == 1:
+            lines = _lines(body, row)
+            yield _cells(lines, names, quoted=b'"' in body)
+            row += len(lines)
+            if progress:
+                progress(packed.tell())
+            if not body:
+                return
 
 
-def _read_csv(path: Path) -> pl.DataFrame:
-    """Read whole lines and part them here: a torn row takes no neighbour along, and rows keep their numbers."""
-    content = path.read_bytes()
-    if path.name.endswith(".gz"):
-        content = gzip.decompress(content)
-    head, _, body = content.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
-    names = _columns(next(csv.reader(io.StringIO(head.decode("utf-8", "replace").rstrip("\r"))), []), path.name)
+def _lines(body: bytes, first: int) -> pl.DataFrame:
     if not body.strip():
-        return pl.DataFrame(schema={"row": pl.UInt32, **dict.fromkeys(names, pl.String)})
-    lines = pl.read_csv(
+        return pl.DataFrame(schema={"row": pl.UInt32, "line": pl.String})
+    return pl.read_csv(
         body, has_header=False, separator="\x01", quote_char=None, schema={"line": pl.String},
-        encoding="utf8-lossy", row_index_name="row", row_index_offset=1, truncate_ragged_lines=True,
+        encoding="utf8-lossy", row_index_name="row", row_index_offset=first, truncate_ragged_lines=True,
     )  # fmt: skip
+
+
+def _cells(lines: pl.DataFrame, names: list[str], *, quoted: bool) -> pl.DataFrame:
+    """Part whole lines here: a torn row takes no neighbour along, and rows keep their numbers."""
     lines = lines.filter(pl.col("line").str.strip_chars() != "")
-    if b'"' in body:
+    if quoted:
         lines = lines.with_columns(pl.col("line").str.replace_all('"', "", literal=True))
     cells = pl.col("line").str.splitn(",", len(names) + 1).struct.rename_fields([*names, "surplus"])
     return lines.select("row", cells.struct.unnest()).select(pl.exclude(r"^#\d+$", "end"))
 
 
-def _to_table(raw: pl.DataFrame, source: str, symbols: tuple[str, ...] = ()) -> Table:
+def _wanted(raw: pl.DataFrame, source: str, symbol: str | None) -> pl.DataFrame:
+    """Return a block with all columns of bars, or raise `DataError`."""
+    if "clock" in raw.columns:
+        raw = raw.with_columns(
+            pl.concat_str("timestamp", "clock", separator="T").alias("timestamp"),
+            *([pl.col("symbol").str.strip_suffix(".US")] if "symbol" in raw.columns else []),
+        ).drop("clock")
+    if "symbol" not in raw.columns and symbol is not None:
+        raw = raw.with_columns(symbol=pl.lit(symbol))
+    missing = [name for name in _WANTED if name not in raw.columns]
+    if missing:
+        hint = "; say which symbol the file holds (--symbol)" if missing == ["symbol"] else ""
+        raise DataError(f"{source}: expected columns {','.join(_WANTED)}; missing {','.join(missing)}{hint}")
+    return raw
+
+
+def _pick(raw: pl.DataFrame, symbol: str) -> pl.DataFrame:
+    """Keep the rows of one symbol, under the name it was asked for, and those that name none."""
+    named = pl.col("symbol").is_not_null()
+    asked = pl.col("symbol").is_in([symbol, instrument_of(symbol).symbol])
+    return raw.filter(asked | ~named).with_columns(symbol=pl.when(named).then(pl.lit(symbol)))
+
+
+def _part(raw: pl.DataFrame, source: str, form: str) -> tuple[BarFrame, list[Quarantined]]:
+    """Turn a block into bars and the rows that cannot be read as bars."""
     text = [name for name in VALUES if raw.schema[name] == pl.String]
-    start, dates = to_nanos(raw["timestamp"])
+    start = to_nanos(raw["timestamp"], form)
     try:
         cast = raw.with_columns(pl.col(text).str.strip_chars()).with_columns(
             start, *(pl.col(v).cast(pl.Float64, strict=False).alias(n) for v, n in zip(VALUES, _NUMBERS, strict=True))
@@ -152,10 +189,7 @@ def _to_table(raw: pl.DataFrame, source: str, symbols: tuple[str, ...] = ()) -> 
     unusable = pl.any_horizontal(empty, *surplus, *(pl.col(name).is_null() for name in ("start", *_NUMBERS)))
     bad = cast.filter(unusable)
     good = cast if bad.is_empty() else cast.filter(~unusable)
-    return Table(
-        source=source, frame=_to_frame(good), rejected=[_reject(row, source) for row in bad.iter_rows(named=True)],
-        dates=dates, ended="end" in raw.columns, symbols=symbols,
-    )  # fmt: skip
+    return _to_frame(good), [_reject(row, source) for row in bad.iter_rows(named=True)]
 
 
 def _to_frame(good: pl.DataFrame) -> BarFrame:
@@ -167,7 +201,7 @@ def _to_frame(good: pl.DataFrame) -> BarFrame:
         row=good["row"].to_numpy().astype(np.int64),
         symbol=symbol.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.int64),
         start=start,
-        end=to_nanos(good["end"])[0].to_numpy() if "end" in good.columns else start,
+        end=to_nanos(good["end"], time_form(good["end"])).to_numpy() if "end" in good.columns else start,
         **{name: good[f"={name}"].to_numpy() for name in VALUES},
     )
 

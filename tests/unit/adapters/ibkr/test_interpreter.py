@@ -7,7 +7,10 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ib_async.order import Order as WireOrder
+from msgspec import structs
 
+from robotrader.adapters.ibkr import translate
 from robotrader.adapters.ibkr.broker import IbkrBroker
 from robotrader.adapters.ibkr.connection import IbkrConnection
 from robotrader.adapters.ibkr.interpreter import Interpreter
@@ -15,18 +18,24 @@ from robotrader.model import (
     EXTERNAL,
     AnyEvent,
     CommissionReported,
+    ConnectionLost,
     DataError,
     ExternalFill,
     ExternalOrder,
+    InvariantViolation,
     OrderAccepted,
     OrderCanceled,
     OrderFilled,
     OrderId,
     OrderPendingCancel,
     OrderRejected,
+    OrderReplaced,
+    OrderReplaceRejected,
     OrderSuspended,
+    OrderType,
     OrderUnresolved,
     Side,
+    TimeInForce,
     TradingHalted,
 )
 from robotrader.ports import BrokerMessage
@@ -165,6 +174,125 @@ def test_any_other_code_on_an_order_leaves_its_outcome_unknown(code: int) -> Non
     [event] = Reader().read(error(code, "why"))
     assert isinstance(event, OrderUnresolved)
     assert event.reason == f"{code}: why"
+
+
+def test_other_terms_of_a_working_order_are_told_once() -> None:
+    told = Reader().read(open_order("Submitted"), *[open_order("Submitted", totalQuantity=60.0)] * 2)
+    assert kinds(told) == [OrderAccepted, OrderAccepted, OrderReplaced, OrderAccepted]
+    assert told[2] == OrderReplaced(ts_event=NOW, ts_init=NOW, order_id=OrderId("RT-A"), quantity=60)
+
+
+def test_new_prices_are_told_on_the_grid() -> None:
+    stop = order(type=OrderType.STOP, side=Side.SELL, stop_price=Decimal("180.00"))
+    limit = order("RT-B", type=OrderType.LIMIT, limit_price=Decimal("190.00"))
+    interpreter = Interpreter({AAPL.id: AAPL})
+    interpreter.know(stop, 1, client_id=CLIENT, seen=True)
+    interpreter.know(limit, 2, client_id=CLIENT, seen=True)
+    told = interpreter.events(open_order("PreSubmitted", auxPrice=179.5, lmtPrice=0.0), client_id=CLIENT)
+    assert (told[-1].quantity, told[-1].stop_price, told[-1].limit_price) == (100, Decimal("179.50"), None)  # type: ignore[union-attr]
+    other = open_order("Submitted", orderId=2, permId=901, orderRef="RT-B", lmtPrice=190.01, auxPrice=0.0)
+    told = interpreter.events(other, client_id=CLIENT)
+    assert (told[-1].stop_price, told[-1].limit_price) == (None, Decimal("190.01"))  # type: ignore[union-attr]
+
+
+def test_terms_of_an_order_that_ended_are_no_news() -> None:
+    told = Reader().read(order_status("Cancelled"), open_order("Submitted", totalQuantity=60.0))
+    assert OrderReplaced not in kinds(told)
+
+
+def test_a_lost_answer_to_a_change_is_found_by_the_next_life() -> None:
+    """The journal has the terms before, the broker works the new ones."""
+    told = Reader(seen=True).read(open_order("Submitted", totalQuantity=60.0))
+    assert kinds(told) == [OrderAccepted, OrderReplaced]
+
+
+@pytest.mark.parametrize("code", [104, 105, 201, 2102, 10318])
+def test_a_refusal_after_a_change_was_asked_for_is_one_of_the_change(code: int) -> None:
+    reader = Reader(seen=True)
+    reader.interpreter.replace(order(quantity=60))
+    [refused] = reader.read(error(code, "why"))
+    reason = f"{code}: why"
+    assert refused == OrderReplaceRejected(ts_event=NOW, ts_init=NOW, order_id=OrderId("RT-A"), reason=reason)
+    assert OrderReplaceRejected not in kinds(reader.read(error(code, "again"))), "one change, one answer"
+
+
+def test_a_change_that_the_broker_took_cannot_be_refused_any_more() -> None:
+    reader = Reader(seen=True)
+    reader.interpreter.replace(order(quantity=60))
+    assert kinds(reader.read(open_order("Submitted", totalQuantity=60.0), error(201)))[1:] == [
+        OrderReplaced, OrderUnresolved,
+    ]  # fmt: skip
+
+
+def test_a_change_that_others_overtake_is_still_to_be_answered() -> None:
+    """The group had a fill while the change was on its way: the broker's own new size is no answer to ours."""
+    reader = Reader(seen=True)
+    reader.interpreter.replace(order(quantity=60))
+    assert kinds(reader.read(open_order("Submitted", totalQuantity=80.0), error(201)))[1:] == [
+        OrderReplaced, OrderReplaceRejected,
+    ]  # fmt: skip
+
+
+def test_warnings_cancels_and_holds_are_no_answer_to_a_change() -> None:
+    reader = Reader(seen=True)
+    reader.interpreter.replace(order(quantity=60))
+    assert kinds(reader.read(error(399), error(10148), error(404))) == [OrderSuspended]
+    assert kinds(reader.read(error(202))) == [OrderCanceled]
+
+
+class Wire:
+    """A connection that keeps what is sent through it."""
+
+    def __init__(self) -> None:
+        self.connected, self.account, self.client_id = True, "DU1", CLIENT
+        self.sent: list[tuple[int, WireOrder]] = []
+
+    def send(self, message: translate.Send, *, places: int) -> None:
+        message(SimpleNamespace(placeOrder=lambda number, _contract, wire: self.sent.append((number, wire))))
+
+
+def broker_on(wire: Wire) -> IbkrBroker:
+    return IbkrBroker(wire, [AAPL])  # type: ignore[arg-type]
+
+
+STOP = order("RT-S", type=OrderType.STOP, side=Side.SELL, stop_price=Decimal("180.00"), tif=TimeInForce.GTC,
+             parent=OrderId("RT-A"), oca_group="OCA-1")  # fmt: skip
+
+
+def test_a_child_names_its_entry_when_it_is_sent() -> None:
+    wire = Wire()
+    broker = broker_on(wire)
+    broker.submit(order(), 5, transmit=False)
+    broker.submit(STOP, 6)
+    assert [(number, o.parentId, o.transmit) for number, o in wire.sent] == [(5, 0, False), (6, 5, True)]
+
+
+def test_a_change_goes_under_the_same_id_and_names_no_entry_that_may_be_long_over() -> None:
+    """After a restart nothing is known of an entry that filled on an earlier day."""
+    wire = Wire()
+    broker = broker_on(wire)
+    broker.bind(order(), 5)
+    broker.bind(STOP, 6)
+    broker.replace(structs.replace(STOP, quantity=60))
+    [(number, sent)] = wire.sent
+    assert (number, sent.parentId, sent.totalQuantity, sent.auxPrice) == (6, 0, 60, Decimal("180.00"))
+    assert (sent.ocaGroup, sent.ocaType, sent.orderRef, sent.tif) == ("OCA-1", 2, "RT-S", "GTC")
+
+
+def test_without_a_link_a_change_is_not_sent_and_no_refusal_is_one_of_it() -> None:
+    wire = Wire()
+    broker = broker_on(wire)
+    broker.bind(STOP, 6)
+    wire.connected = False
+    with pytest.raises(ConnectionLost):
+        broker.replace(structs.replace(STOP, quantity=60))
+    assert wire.sent == []
+    assert kinds(broker.interpret(error(201, order_id=6))) == [OrderUnresolved]
+
+
+def test_an_order_that_was_never_sent_cannot_be_changed() -> None:
+    with pytest.raises(InvariantViolation, match="never sent"):
+        broker_on(Wire()).replace(STOP)
 
 
 def test_an_execution_is_a_fill_of_the_order_that_it_names() -> None:

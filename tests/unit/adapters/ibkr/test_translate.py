@@ -7,7 +7,7 @@ import pytest
 from ib_async.client import Client
 
 from robotrader.adapters.ibkr import translate
-from robotrader.model import BadTick, DataError, InvariantViolation, OrderType, Side, Venue, stock
+from robotrader.model import BadTick, DataError, InvariantViolation, OrderType, Side, TimeInForce, Venue, stock
 from tests.unit.adapters.ibkr.messages import AAPL, SPY, limit_order, order
 
 ACCOUNT = "DU1234567"
@@ -37,23 +37,30 @@ def sent(message: translate.Send) -> str:
 
 
 def test_a_market_order_on_the_wire() -> None:
-    text = sent(translate.place(order(), AAPL, ACCOUNT, broker_order_id=12))
+    text = sent(translate.place(order(), AAPL, ACCOUNT, ids=translate.Ids(12)))
     start = "3|12|0|AAPL|STK||0.0|||SMART|NASDAQ|USD|||||BUY|100|MKT|||DAY||DU1234567|O|0|RT-A|1|0|"
     assert text.startswith(start)  # no limit, no stop; transmit 1, no parent
 
 
 def test_prices_travel_as_their_exact_text() -> None:
-    assert "|BUY|100|LMT|187.50||GTC|" in sent(translate.place(limit_order(), AAPL, ACCOUNT, broker_order_id=12))
+    assert "|BUY|100|LMT|187.50||GTC|" in sent(translate.place(limit_order(), AAPL, ACCOUNT, ids=translate.Ids(12)))
     stop = order(type=OrderType.STOP, stop_price=Decimal("180.01"), side=Side.SELL)
-    assert "|SELL|100|STP||180.01|DAY|" in sent(translate.place(stop, AAPL, ACCOUNT, broker_order_id=12))
+    assert "|SELL|100|STP||180.01|DAY|" in sent(translate.place(stop, AAPL, ACCOUNT, ids=translate.Ids(12)))
+
+
+def test_a_family_and_its_group_on_the_wire() -> None:
+    stop = order(type=OrderType.STOP, stop_price=Decimal("180.01"), side=Side.SELL, tif=TimeInForce.GTC,
+                 oca_group="OCA-RT-A")  # fmt: skip
+    text = sent(translate.place(stop, AAPL, ACCOUNT, ids=translate.Ids(13, 12), transmit=False))
+    assert "|SELL|100|STP||180.01|GTC|OCA-RT-A|DU1234567|O|0|RT-A|0|12|" in text  # transmit 0, the parent is order 12
 
 
 def test_a_price_is_never_changed_on_its_way() -> None:
     for bad in (limit_order("187.505"), order(type=OrderType.LIMIT), order(type=OrderType.STOP)):
         with pytest.raises(InvariantViolation):
-            translate.place(bad, AAPL, ACCOUNT, broker_order_id=1)
+            translate.place(bad, AAPL, ACCOUNT, ids=translate.Ids(1))
     with pytest.raises(BadTick):
-        translate.place(limit_order("-1"), AAPL, ACCOUNT, broker_order_id=1)
+        translate.place(limit_order("-1"), AAPL, ACCOUNT, ids=translate.Ids(1))
 
 
 def test_an_instrument_without_a_venue_names_no_primary_exchange() -> None:
