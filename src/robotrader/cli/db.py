@@ -1,10 +1,17 @@
-"""The journal as a database: `db migrate`, `db verify`, `db stats`."""
+"""The journal as a database: its schema, its soundness, its size, its backups."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from robotrader.cli.command import FAILED, OK, Answer, Call, command, facts, table
+from robotrader.cli.command import FAILED, OK, PARTIAL, Answer, Call, command, facts, iso, table
 from robotrader.cli.read import sound
+from robotrader.cli.settings import load
 from robotrader.model import DataError
+
+if TYPE_CHECKING:
+    from robotrader.bootstrap import BackupReport
 
 _NO_JOURNAL = "there is no journal yet: nothing to verify"
 
@@ -12,7 +19,7 @@ _NO_JOURNAL = "there is no journal yet: nothing to verify"
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     db = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The journal as a database.")
-    for function in (migrate, verify, stats):
+    for function in (migrate, verify, stats, backup, restore, maintain):
         command(db, function.__name__)(function)
     app.add_typer(db, name="db")
 
@@ -23,8 +30,8 @@ def migrate(call: Call) -> Answer:
 
     with sound(call.state):
         before = bootstrap.stats(call.state).schema
-        bootstrap.migrate(call.state)
-        schema, journal = bootstrap.stats(call.state).schema, call.state / bootstrap.JOURNAL
+        bootstrap.migrate(call.state, load(call)[0].journal.url)
+        schema, journal = bootstrap.stats(call.state).schema, bootstrap.journal_place(call.state)
     did = {None: "created with", schema: "was already at"}.get(before, f"went from schema {before} to")
     payload = {"ok": True, "schema": schema, "before": before, "journal": journal}
     return Answer(payload, f"{journal} {did} schema {schema}")
@@ -62,9 +69,59 @@ def stats(call: Call) -> Answer:
     from robotrader import bootstrap
 
     with sound(call.state):
-        found = bootstrap.stats(call.state)
+        found, place = bootstrap.stats(call.state), bootstrap.journal_place(call.state)
     head = facts({"schema": found.schema, "bytes": f"{found.bytes:,}"})
     return Answer(
-        {"rows": found.rows, "bytes": found.bytes, "schema": found.schema, "journal": call.state / bootstrap.JOURNAL},
+        {"rows": found.rows, "bytes": found.bytes, "schema": found.schema, "journal": place},
         f"{head}\n\n{table(('table', 'rows'), list(found.rows.items()), empty='')}",
     )
+
+
+def backup(
+    call: Call, file: Annotated[str, typer.Argument(metavar="FILE", help="A file, or a folder of rotated backups.")]
+) -> Answer:
+    """Copy the journal while a trader writes it; the copy is verified before it gets its name."""
+    from robotrader import bootstrap
+
+    with sound(call.state):
+        made = bootstrap.back_up(call.state, file, load(call)[0].retention)
+    return Answer(_backup(made), f"{made.file}: {made.manifest.seq} rows of the chain, verified")
+
+
+def _backup(made: "BackupReport") -> dict[str, object]:
+    found = made.manifest
+    return {
+        "ok": True, "file": made.file, "seq": found.seq, "sha256": found.sha256, "schema": found.schema,
+        "rows": found.rows, "taken": iso(found.taken), "removed": made.removed,
+    }  # fmt: skip
+
+
+def restore(call: Call, file: Annotated[Path, typer.Argument(metavar="FILE", help="What `db backup` made.")]) -> Answer:
+    """Put a backup in the journal's place; trading is HALTED afterwards, the journal before it is kept."""
+    from robotrader import bootstrap
+
+    with sound(call.state):
+        done = bootstrap.restore(call.state, file)
+    payload = {"ok": True, "trading_state": "HALTED", **{name: getattr(done, name) for name in done.__struct_fields__}}
+    shown = {
+        "restored": f"{done.seq} rows of the chain, from {file}",
+        "the journal before it": done.replaced or "there was none",
+        "trading state": "HALTED: start the trader, compare with the broker, then `robotrader resume`",
+    }
+    return Answer(payload, facts(shown))
+
+
+def maintain(call: Call) -> Answer:
+    """Do what each night wants: back up and rotate, archive, look at the disk."""
+    from robotrader import bootstrap
+
+    with sound(call.state):
+        done = bootstrap.maintain(call.state, load(call)[0].retention)
+    archived = "not while the market is open" if done.archived is None else f"{done.archived.rows:,} rows"
+    shown = {"backup": done.backup.file, "backups removed": len(done.backup.removed), "archived": archived,
+             "bytes free": f"{done.free_bytes:,}", "problems": "; ".join(done.problems) or "none"}  # fmt: skip
+    payload = {
+        "ok": not done.problems, "backup": _backup(done.backup), "archived": done.archived,
+        "free_bytes": done.free_bytes, "problems": done.problems,
+    }  # fmt: skip
+    return Answer(payload, facts(shown), PARTIAL if done.problems else OK)

@@ -14,6 +14,7 @@ from robotrader.model import (
     BarsClosed,
     BarSpec,
     Instrument,
+    InstrumentId,
     Manifest,
     Order,
     OrderEvent,
@@ -38,6 +39,9 @@ class Scripted:
 
     def on_bars(self, event: BarsClosed) -> Sequence[float]:
         return STRENGTHS[(event.ts_event - make.T0) // make.DAY]
+
+    def on_split(self, instrument: InstrumentId, ratio: float, ex_at: int) -> None:
+        pass
 
 
 def source(config: StrategyConfig, instruments: tuple[Instrument, ...]) -> tuple[Manifest, SignalSource]:

@@ -218,8 +218,8 @@ def sending(*, late: int = 0, epoch: int = 2) -> OrderSending:
 def allowed(
     *, limits: str = "none", checks: tuple[CheckResult, ...] = ALL, reserved: int = 1, target: int = 1
 ) -> Submit:
-    made = make.submit(ORDER)
-    decision = structs.replace(made.decision, target=structs.replace(made.decision.target, quantity=target))
+    made, decided = make.submit(ORDER), make.decision(ORDER)
+    decision = structs.replace(decided, target=structs.replace(decided.target, quantity=target))
     verdict = Approved(checks=checks, limits=limits)
     return structs.replace(made, verdict=verdict, reserved=reserved, decision=decision)
 

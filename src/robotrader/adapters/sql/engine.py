@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from sqlalchemy import Engine, Pool, StaticPool, create_engine, event
+from sqlalchemy import Connection, Engine, Pool, StaticPool, create_engine, event
 from sqlalchemy.pool import NullPool, QueuePool
 
 from robotrader.model import ConfigError
@@ -17,12 +17,15 @@ _WRITE_PRAGMAS = (
     "auto_vacuum=INCREMENTAL",  # takes effect before the first table only
     "synchronous=FULL",  # NORMAL may lose the last commits at power loss
     "foreign_keys=ON",
+    "cache_size=-16384",  # KiB: with the default, 500 instruments' bars cost twice the time
     "recursive_triggers=ON",  # else REPLACE deletes rows past the append-only triggers
 )
 
 
 class Database:
     """A journal database: a SQLite file, or memory (`path` None), which lives as long as this object.
+
+    `place` names it in messages; a `lasting` one is there for other connections too.
 
     `write` begins with BEGIN IMMEDIATE: a deferred transaction that reads and then writes fails at once
     when another process wrote in between, whatever the busy timeout. In memory both engines share one
@@ -31,6 +34,8 @@ class Database:
 
     def __init__(self, path: Path | None, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.path = path
+        self.place = str(path or "memory")
+        self.lasting = path is not None
         self._timeout_s = busy_timeout_s
         self.write = _engine(self._writer, "BEGIN IMMEDIATE", StaticPool if path is None else NullPool)
         self.read = self.write if path is None else _engine(self._reader, "BEGIN", QueuePool)
@@ -38,6 +43,18 @@ class Database:
     def exists(self) -> bool:
         """Tell whether there is anything to read."""
         return self.path is None or self.path.is_file()
+
+    def identity(self) -> int:
+        """Return what changes when a restore puts another database in the place of this one."""
+        return 0 if self.path is None else self.path.stat().st_ino
+
+    def take_lease(self, connection: Connection) -> None:
+        """Hold the journal for the life of a connection; the lock of its state folder already does that for a file."""
+
+    def size(self) -> int:
+        """Return the bytes of the file with its write-ahead log."""
+        files = () if self.path is None else (Path(f"{self.path}{end}") for end in ("", "-wal", "-shm"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def close(self) -> None:
         """Close all connections; memory is lost."""

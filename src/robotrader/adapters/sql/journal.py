@@ -13,15 +13,17 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from robotrader.adapters.sql import projections
+from robotrader.adapters.sql.archive import chain_rows
 from robotrader.adapters.sql.chain import GENESIS, first_break, payload_hash, row_hash
 from robotrader.adapters.sql.engine import Database
 from robotrader.adapters.sql.migrate import require_current
 from robotrader.adapters.sql.projections import Row, journal_row
-from robotrader.adapters.sql.statements import SQL
+from robotrader.adapters.sql.statements import run
 from robotrader.model import (
     AnyCommand,
     AnyEvent,
     BarsClosed,
+    ConfigError,
     InvariantViolation,
     OrderId,
     Position,
@@ -67,7 +69,7 @@ class SqlTransaction:
                          ts_init=event.ts_init, source_id=event.source_id)  # fmt: skip
         if row["source_id"] is None:
             self._append(row)
-        elif self._connection.exec_driver_sql(SQL["new_event"], row).rowcount:
+        elif run(self._connection, "new_event", row).rowcount:
             self.head = _Head(row["seq"], row["row_hash"])
         else:
             self._known(event, row)
@@ -103,12 +105,12 @@ class SqlTransaction:
     def _write(self, name: str) -> None:
         rows = self._rows.pop(name, [])
         if rows:
-            self._connection.exec_driver_sql(SQL[name], rows)
+            run(self._connection, name, rows)
 
     def _order_row(self, working: WorkingOrder, seq: int, ts: int) -> Row:
         average = None
         if working.filled:
-            found = self._connection.exec_driver_sql(SQL["executions"], {"order_id": working.order.id})
+            found = run(self._connection, "executions", {"order_id": working.order.id})
             average = projections.average_price((quantity, price) for quantity, price in found)
         return projections.order_row(working, average, seq=seq, ts=ts)
 
@@ -135,9 +137,11 @@ class SqlTransaction:
 
     def _known(self, event: AnyEvent, row: Row) -> None:
         """Drop an event that came again; keep it as a conflict if it says something else now."""
-        first = self._connection.exec_driver_sql(SQL["known"], row).one()
+        first = run(self._connection, "known", row).one()
         if isinstance(event, BarsClosed):
             self._restate(event, first.seq)
+        if not first.payload:  # archived: what the bars say now has been kept
+            return
         content = _content(row["payload"])
         if first.payload_hash != row["payload_hash"] and content != _content(first.payload):
             kept = {name: row[name] for name in ("type", "source_id", "payload", "ts_init")}
@@ -148,7 +152,7 @@ class SqlTransaction:
         self._write("bars")  # the versions of this very batch count too
         for bar in event.bars:
             row = projections.bar_row(bar, event, seq=seq, version=1)
-            last = self._connection.exec_driver_sql(SQL["bar"], row).first()
+            last = run(self._connection, "bar", row).first()
             if last is None:
                 self._rows["bars"].append(row)
             elif tuple(last[1:]) != (bar.open, bar.high, bar.low, bar.close, bar.volume):
@@ -158,19 +162,27 @@ class SqlTransaction:
 class SqlJournal:
     """The journal of the one trader process that writes it. Implements `ports.Journal`.
 
+    `exclusive`: hold it to the end, so that no other trader, on whatever machine, can open it so.
+
     Raises
     ------
     ConfigError
-        At once, where the database does not have the schema of this version.
+        At once, where the database does not have the schema of this version, or another trader holds it.
     InvariantViolation
         In use: another process took the journal or wrote to it, the chain is broken, or the
         database did not take a batch; nothing of that batch is kept.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, exclusive: bool = False) -> None:
         require_current(database)
         self._database = database
         self._connection = database.write.connect()
+        if exclusive:
+            try:
+                database.take_lease(self._connection)
+            except ConfigError:
+                self._connection.close()
+                raise
         self._head = _Head(0, GENESIS)
         self._run: _Run | None = None
         self._read_to: int | None = None
@@ -185,7 +197,7 @@ class SqlJournal:
 
     async def rows(self, after: int = 0) -> Sequence[JournalRow]:
         with self._read() as connection:
-            found = connection.exec_driver_sql(SQL["chain"], {"after": after}).mappings().all()
+            found = chain_rows(connection, self._database.path, after)
         broken = first_break(found, seq=after, last=found[0]["prev_hash"] if found and after else GENESIS)
         if broken is not None:
             raise InvariantViolation(f"the journal's chain is broken: {broken}; restore a backup", after=after)
@@ -199,7 +211,7 @@ class SqlJournal:
                 raise InvariantViolation(f"the journal ends at {head.seq}, but was read up to {self._read_to}: "
                                          "another trader is running; stop one of them", seq=head.seq)  # fmt: skip
             parameters = {"run_id": run_id, "code_version": code_version}
-            epoch = int(connection.exec_driver_sql(SQL["new_run"], parameters).scalar_one())
+            epoch = int(run(connection, "new_run", parameters).scalar_one())
         self._run, self._head = _Run(run_id, epoch), head
         return epoch
 
@@ -207,7 +219,7 @@ class SqlJournal:
         with self._write() as connection:
             self._check_writer(connection)
             parameters = {"run_id": run_id, "reason": reason, "seq": self._head.seq, "hash": self._head.row_hash}
-            connection.exec_driver_sql(SQL["end_run"], parameters)
+            run(connection, "end_run", parameters)
 
     async def current_epoch(self) -> int:
         with self._read() as connection:
@@ -215,35 +227,40 @@ class SqlJournal:
 
     async def open_requests(self) -> Sequence[RequestReceived]:
         with self._read() as connection:
-            found = connection.exec_driver_sql(SQL["open_requests"]).mappings().all()
+            found = run(connection, "open_requests").mappings().all()
         times = {"ts_event": 0, "ts_init": 0, "kind": "RequestReceived"}
         return [msgspec.convert({**times, **row}, RequestReceived) for row in found]
 
     async def close(self) -> None:
         """Close the journal and its database's connections; a database in memory lives on."""
         self._connection.close()
-        if self._database.path is not None:
+        if self._database.lasting:
             self._database.close()
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
         if self._connection.in_transaction():
             raise InvariantViolation("the journal is already in a transaction: one batch at a time")
-        try:
-            with self._connection.begin():
-                yield self._connection
-        except SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or error
-            raise InvariantViolation(f"the journal did not take a batch, nothing of it was kept: {cause}",
-                                     path=str(self._database.path)) from error  # fmt: skip
+        if self._connection.invalidated:  # a new connection would hold no lease
+            raise InvariantViolation(f"the connection to the journal at {self._database.place} was lost: restart")
+        with self._named("the journal did not take a batch, nothing of it was kept"), self._connection.begin():
+            yield self._connection
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
         if self._connection.in_transaction():
             yield self._connection
         else:
-            with self._database.read.begin() as connection:
+            with self._named("the journal cannot be read"), self._database.read.begin() as connection:
                 yield connection
+
+    @contextmanager
+    def _named(self, failed: str) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            cause = getattr(error, "orig", None) or error
+            raise InvariantViolation(f"{failed}: {cause}", place=self._database.place) from error
 
     def _check_writer(self, connection: Connection) -> _Run:
         """Refuse to go on where another process took over: it may hold orders that we do not know."""
@@ -261,7 +278,7 @@ class SqlJournal:
 
 def _head(connection: Connection) -> tuple[int, _Head]:
     """Return the highest epoch and the end of the chain."""
-    epoch, seq, last_hash = connection.exec_driver_sql(SQL["head"]).one()
+    epoch, seq, last_hash = run(connection, "head").one()
     return epoch or 0, _Head(seq or 0, last_hash or GENESIS)
 
 

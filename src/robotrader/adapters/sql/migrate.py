@@ -28,8 +28,8 @@ def require_current(database: Database) -> None:
     """Raise `ConfigError` for a database that this version cannot read: its schema is missing, older or newer."""
     found = schema_version(database)
     if found != HEAD:
-        raise ConfigError(f"journal {database.path} has schema {found}, expected {HEAD}: run `robotrader db migrate`, "
-                          "or use the release that wrote it if it is newer", path=str(database.path))  # fmt: skip
+        raise ConfigError(f"journal {database.place} has schema {found}, expected {HEAD}: run `robotrader db migrate`, "
+                          "or use the release that wrote it if it is newer", place=database.place)  # fmt: skip
 
 
 def migrate(database: Database) -> None:
@@ -40,7 +40,7 @@ def migrate(database: Database) -> None:
     ConfigError
         A newer release wrote this database.
     """
-    with _exclusive(database.path):
+    with _exclusive(database.path):  # a server serializes write transactions by itself
         found = schema_version(database)
         if found is None or found < HEAD:
             _upgrade(database)

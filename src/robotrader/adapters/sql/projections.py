@@ -97,7 +97,7 @@ def row_of(record: Struct, **added: object) -> Row:
 
 def bar_row(bar: Bar, event: BarsClosed, *, seq: int, version: int) -> Row:
     """Return a bar's row; `version` counts restatements from 1."""
-    return row_of(bar, seq=seq, ts_init=event.ts_init, warmup=event.warmup, version=version)
+    return {**structs.asdict(bar), "seq": seq, "ts_init": event.ts_init, "warmup": event.warmup, "version": version}
 
 
 def order_row(working: WorkingOrder, average_price: Decimal | None, *, seq: int, ts: int) -> Row:
@@ -133,8 +133,10 @@ def _json(value: object) -> str:
     return _ENCODER.encode(value).decode()
 
 
-def _decision(decision: Decision, seq: int, *, outcome: str, reason: str = "", order_id: str | None = None,
+def _decision(decision: Decision | None, seq: int, *, outcome: str, reason: str = "", order_id: str | None = None,
               **detail: object) -> Rows:  # fmt: skip
+    if decision is None:  # a protective order follows from its position
+        return
     signal = row_of(decision.signal, seq=seq)
     yield "signals", signal
     yield "decisions", {

@@ -4,15 +4,17 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Executable, Select, Table, and_, func, null, select, text
 
 from robotrader.adapters.sql import schema
+from robotrader.adapters.sql.archive import chain_rows
 from robotrader.adapters.sql.engine import Database
 from robotrader.adapters.sql.migrate import require_current, schema_version
 from robotrader.model import (
@@ -51,8 +53,8 @@ T = TypeVar("T")
 _THINNED = text("""
     WITH stretched AS (SELECT *, ntile(:stretches) OVER (ORDER BY seq) AS stretch FROM account WHERE ts >= :since),
          ranked AS (SELECT *,
-             row_number() OVER (PARTITION BY stretch ORDER BY CAST(equity AS REAL), seq) AS low,
-             row_number() OVER (PARTITION BY stretch ORDER BY CAST(equity AS REAL) DESC, seq DESC) AS high
+             row_number() OVER (PARTITION BY stretch ORDER BY CAST(equity AS FLOAT), seq) AS low,
+             row_number() OVER (PARTITION BY stretch ORDER BY CAST(equity AS FLOAT) DESC, seq DESC) AS high
          FROM stretched)
     SELECT * FROM ranked WHERE low = 1 OR high = 1 OR seq = (SELECT max(seq) FROM account) ORDER BY seq
 """)
@@ -69,10 +71,19 @@ class Look:
     def __init__(self, connection: Connection | None) -> None:
         self._connection = connection
 
+    @property
+    def dialect(self) -> str:
+        """Return the name of the database system; of an empty look, SQLite's."""
+        return "sqlite" if self._connection is None else self._connection.dialect.name
+
     def all(self, query: Executable) -> list[dict[str, Any]]:
         """Return all rows of a query."""
         rows = self._connection.execute(query).mappings() if self._connection is not None else ()
         return [{str(k): v for k, v in row.items()} for row in rows]  # plain str: msgspec takes no subclass
+
+    def chain(self, path: Path | None) -> list[Mapping[Any, Any]]:
+        """Return the rows of the chain, archived ones included, of the journal at `path`."""
+        return [] if self._connection is None else chain_rows(self._connection, path)
 
     def first(self, query: Executable) -> dict[str, Any] | None:
         """Return the first row of a query."""
@@ -116,13 +127,12 @@ class ReadSession:
 
     def _readable(self) -> bool:
         """Tell whether there is a journal; notice that a restore put another file in its place."""
-        path = self._database.path
         if not self._database.exists():
             return False
-        file = 0 if path is None else path.stat().st_ino
+        file = self._database.identity()
         if file == self._file:
             return True
-        if path is not None:
+        if self._database.lasting:
             self._database.read.dispose()
         if schema_version(self._database) is None:
             return False

@@ -1,11 +1,11 @@
 """The one thing that another process may write: an operator's request."""
 
 from msgspec import structs
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from robotrader.adapters.sql.engine import Database
 from robotrader.adapters.sql.migrate import require_current
-from robotrader.adapters.sql.statements import SQL
+from robotrader.adapters.sql.statements import run
 from robotrader.ports import JournalBusy, RequestRow
 
 
@@ -22,7 +22,7 @@ def insert_request(database: Database, request: RequestRow) -> bool:
     try:
         require_current(database)
         with database.write.begin() as connection:
-            return connection.exec_driver_sql(SQL["requests"], structs.asdict(request)).rowcount == 1
-    except OperationalError as error:
-        raise JournalBusy(f"the request was not taken by {database.path}: {error.orig}; use the flag file",
+            return run(connection, "requests", structs.asdict(request)).rowcount == 1
+    except DBAPIError as error:
+        raise JournalBusy(f"the request was not taken by {database.place}: {error.orig}; use the flag file",
                           request=request.id) from error  # fmt: skip

@@ -4,18 +4,27 @@ Times are int ns UTC, money and prices canonical decimal text, bars float64. Eve
 carries the `seq` of the journal row it came from (the last one before it, where several did).
 """
 
+import re
 from typing import Any
 
-from sqlalchemy import REAL, Column, Connection, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import REAL, BigInteger, Column, Connection, Double, Float, Index, Integer, MetaData, Table, Text, text
 from sqlalchemy.types import TypeEngine
 
-HEAD = "0001"
+HEAD = "0002"
 """The schema version that this code reads and writes: the last migration."""
 
 metadata = MetaData()
 
-# STRICT tables know these types only; money is decimal text
-_TYPES: dict[str, TypeEngine[Any]] = {"int": Integer(), "real": REAL(), "text": Text()}
+# STRICT tables know these types only; money is decimal text. Both databases order text by its code points.
+_TYPES: dict[str, TypeEngine[Any]] = {
+    "int": Integer().with_variant(BigInteger(), "postgresql"),
+    "real": REAL().with_variant(Double(), "postgresql"),
+    "text": Text().with_variant(Text(collation="C"), "postgresql"),
+}
+CASTS: dict[str, TypeEngine[Any]] = {"int": BigInteger(), "real": Float(), "text": Text()}
+"""Types of the same width under the same name in both databases, by kind of column (`info["kind"]`)."""
+
+GIVEN_KEYS = ("seq", "epoch")  # other integer keys are counted by the database
 
 
 def _table(name: str, definition: str, *, unique: str = "", index: tuple[str, ...] = ()) -> Table:
@@ -27,12 +36,15 @@ def _table(name: str, definition: str, *, unique: str = "", index: tuple[str, ..
     for part in definition.split(","):
         field, kind = part.split()
         key = kind == "key"
-        type_ = _TYPES["int" if key else kind.rstrip("?")]
-        columns.append(Column(field, type_, primary_key=key, nullable=kind.endswith("?"), autoincrement=key))
-    table = Table(name, metadata, *columns, sqlite_strict=True)
+        kind_ = "int" if key else kind.rstrip("?")
+        counted = key and field not in GIVEN_KEYS
+        columns.append(Column(field, _TYPES[kind_], primary_key=key, nullable=kind.endswith("?"),
+                              autoincrement=counted, info={"kind": kind_}))  # fmt: skip
+    table = Table(name, metadata, *columns, sqlite_strict=True, implicit_returning=False)
     if unique:
         where = text("source_id IS NOT NULL") if name == "journal" else None
-        Index(f"uq_{name}", *(table.c[field] for field in unique.split()), unique=True, sqlite_where=where)
+        Index(f"uq_{name}", *(table.c[field] for field in unique.split()), unique=True, sqlite_where=where,
+              postgresql_where=where)  # fmt: skip
     for fields in map(str.split, index):
         Index(f"ix_{name}_{fields[0]}", *(table.c[field] for field in fields))
     return table
@@ -132,25 +144,77 @@ broker_reports = _table(
     "seq key, ts int, account text, instrument text?, quantity int?, cash text?,net_liquidation text?, currency text?",
 )
 
+archives = _table(
+    "archives",
+    "id key, name text, first int, seq int, rows int, row_hash text, file text, sha256 text",
+    unique="name seq",
+)
+
 APPEND_ONLY = (
     "journal", "conflicts", "bars", "signals", "decisions", "denials", "order_states", "fills", "commissions",
-    "account", "books", "trading_states", "broker_reports",
+    "account", "books", "trading_states", "broker_reports", "archives",
 )  # fmt: skip
-"""Tables whose rows nobody may change or delete."""
+"""Tables whose rows nobody may change or delete, but for `_ARCHIVED` rows."""
+
+BULK = "kind = 'raw' OR type IN ('Hold', 'PortfolioMarked', 'PositionReported', 'AccountReported')"
+"""The journal's many rows that nothing looks up by key or type: they may go once they are archived."""
+
+_KEPT = [column.name for column in journal.columns if column.name != "payload"]
+_SAME = " AND ".join(f"NEW.{name} IS OLD.{name}" for name in _KEPT)
+_ARCHIVED = {
+    ("journal", "DELETE"): re.sub(r"\b(kind|type)\b", r"OLD.\1", f"({BULK})"),
+    # the keys of bars stay: else they would be new when they come again
+    ("journal", "UPDATE"): f"OLD.type = 'BarsClosed' AND NEW.payload = '' AND {_SAME}",
+    ("bars", "DELETE"): "OLD.spec <> '1d'",
+}
+"""What may happen to rows that `archives` names."""
 
 
-def expected_triggers() -> dict[str, str]:
-    """Return name and text of every append-only trigger."""
+def expected_triggers(dialect: str = "sqlite") -> dict[str, str]:
+    """Return name and text of every append-only trigger; in PostgreSQL the text of its function too.
+
+    PostgreSQL keeps what is archived too, and knows TRUNCATE.
+    """
+    if dialect == "postgresql":
+        return {
+            f"{table}_no_{verb.lower()}": f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION append_only() {_REFUSE}"
+            for table in APPEND_ONLY
+            for verb in ("UPDATE", "DELETE", "TRUNCATE")
+        }
     return {
         f"{table}_no_{verb.lower()}": f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-        f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        f"{_unless_archived(table, verb)}BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
         for table in APPEND_ONLY
         for verb in ("UPDATE", "DELETE")
     }
 
 
+_REFUSE = "BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END"
+FOUND_TRIGGERS = {
+    "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'",
+    "postgresql": """SELECT tgname AS name, pg_get_triggerdef(t.oid, true) || ' ' || prosrc AS sql
+                     FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = tgrelid JOIN pg_proc AS p ON p.oid = tgfoid
+                     WHERE relnamespace = current_schema()::regnamespace AND tgenabled = 'A'""",
+}
+"""How to ask for the triggers that are there and in force, as `expected_triggers` has them."""
+
+
+def _unless_archived(table: str, verb: str) -> str:
+    allowed = _ARCHIVED.get((table, verb))
+    archived = f"OLD.seq <= (SELECT coalesce(max(seq), 0) FROM archives WHERE name = '{table}')"  # noqa: S608 - ours
+    return f"WHEN NOT ({archived} AND {allowed}) " if allowed else ""
+
+
 def create_triggers(connection: Connection) -> None:
     """Create the append-only triggers anew; every migration ends with this, batch mode drops them in silence."""
-    for name, statement in expected_triggers().items():
-        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
-        connection.exec_driver_sql(statement)
+    server = connection.dialect.name == "postgresql"
+    if server:
+        function = "CREATE OR REPLACE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS"
+        connection.exec_driver_sql(f"{function} $${_REFUSE}$$")
+    for name, statement in expected_triggers(connection.dialect.name).items():
+        table, _, _ = name.rpartition("_no_")
+        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}" + (f" ON {table}" if server else ""))
+        connection.exec_driver_sql(statement.removesuffix(_REFUSE))
+        if server:  # not even a session that plays a replica passes it
+            connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")

@@ -1,12 +1,43 @@
-"""Every statement of the writer, compiled once: the text is a constant, the rows are executed in bulk."""
+"""Every statement of the writer, compiled once: the text is a constant, the rows are executed in bulk.
 
-from sqlalchemy import ClauseElement, Insert, Table, bindparam, exists, func, select, text, update
+The texts are the same on SQLite and PostgreSQL; only the marks of their parameters differ, see `run`.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ClauseElement,
+    Connection,
+    CursorResult,
+    Insert,
+    Table,
+    bindparam,
+    cast,
+    exists,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import sqlite
 
-from robotrader.adapters.sql.schema import journal, metadata, order_states, orders, positions, runs, signals
+from robotrader.adapters.sql.schema import (
+    CASTS,
+    GIVEN_KEYS,
+    journal,
+    metadata,
+    order_states,
+    orders,
+    positions,
+    runs,
+    signals,
+)
+
+Row = dict[str, Any]
 
 _DIALECT = sqlite.dialect(paramstyle="named")
-_GIVEN_KEYS = ("seq", "epoch")  # other integer keys are counted by the database
 
 
 def _sql(statement: ClauseElement) -> str:
@@ -14,7 +45,7 @@ def _sql(statement: ClauseElement) -> str:
 
 
 def _fields(table: Table) -> list[str]:
-    return [column.name for column in table.columns if not column.primary_key or column.name in _GIVEN_KEYS]
+    return [column.name for column in table.columns if not column.primary_key or column.name in GIVEN_KEYS]
 
 
 def _insert(table: Table) -> sqlite.Insert:
@@ -36,7 +67,8 @@ def _insert_if_changed(table: Table, key: tuple[str, ...], content: tuple[str, .
         newest.c.id == same_key.scalar_subquery(),
         *(newest.c[name] == bindparam(name) for name in content),
     )
-    values = select(*(bindparam(name, type_=table.c[name].type) for name in _fields(table))).where(~same)
+    # PostgreSQL takes a bare parameter of a SELECT for text
+    values = select(*(cast(bindparam(name), CASTS[table.c[name].info["kind"]]) for name in _fields(table))).where(~same)
     return Insert(table).from_select(_fields(table), values)
 
 
@@ -75,3 +107,24 @@ SQL: dict[str, str] = {
                   ended = coalesce(ended, (SELECT ts_init FROM journal WHERE seq = :seq)) WHERE run_id = :run_id""",
 }
 """Statement texts by name: a table's own name inserts a row of it."""
+
+
+def run(
+    connection: Connection, name: str, values: Mapping[str, Any] | Sequence[Row] = ()
+) -> CursorResult[*tuple[Any, ...]]:
+    """Execute a statement: once with the values of a row, or in bulk with rows. It takes the fields that it names."""
+    if connection.dialect.name == "sqlite":
+        return connection.exec_driver_sql(SQL[name], values or None)
+    statement, fields = _numbered(SQL[name])
+    if isinstance(values, Mapping):
+        return connection.exec_driver_sql(statement, tuple(values[field] for field in fields))
+    return connection.exec_driver_sql(statement, [tuple(row[field] for field in fields) for row in values] or None)
+
+
+@cache
+def _numbered(statement: str) -> tuple[str, tuple[str, ...]]:
+    """Return a statement with $1, $2... for its named parameters, and the names in that order."""
+    from sqlalchemy.dialects.postgresql import asyncpg  # noqa: PLC0415 - most journals are SQLite's
+
+    compiled = text(statement).compile(dialect=asyncpg.dialect())  # type: ignore[no-untyped-call]
+    return str(compiled), tuple(compiled.positiontup or ())

@@ -1,7 +1,6 @@
 """Judge a journal from outside: its file, its chain, its guards, and the invariants of what it says."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -13,8 +12,10 @@ from robotrader.adapters.sql.engine import Database
 from robotrader.adapters.sql.invariants import Facts, InvariantResult, Placed, Replay
 from robotrader.adapters.sql.migrate import schema_version
 from robotrader.adapters.sql.reader import Look, ReadSession
-from robotrader.adapters.sql.schema import expected_triggers, journal, metadata, runs
+from robotrader.adapters.sql.schema import FOUND_TRIGGERS, expected_triggers, metadata, runs
 from robotrader.model import ConfigError
+
+_UNSAFE = text("SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'")
 
 
 class VerifyReport(Struct, frozen=True, kw_only=True):
@@ -54,9 +55,9 @@ def verify(database: Database, *, replay: Replay | None = None, placed: Sequence
         There is no journal, or it has another schema version.
     """
     if schema_version(database) is None:
-        raise ConfigError(f"there is no journal at {database.path}: nothing to verify", path=str(database.path))
+        raise ConfigError(f"there is no journal at {database.place}: nothing to verify", place=database.place)
     with ReadSession(database).look() as look:
-        rows = look.all(select(journal).order_by(journal.c.seq))
+        rows = look.chain(database.path)
         file, triggers, chain = _file(look), _triggers(look), _chain(look, rows)
         facts = Facts(rows, look, chain=chain, placed=placed)
     results = invariants.check(facts, replay)
@@ -71,23 +72,22 @@ def stats(database: Database) -> Stats:
     """Return the numbers of `db stats`; of a journal that does not exist, zeros."""
     with ReadSession(database).look() as look:
         rows = look.row_counts()
-    files = () if database.path is None else (Path(f"{database.path}{end}") for end in ("", "-wal", "-shm"))
-    size = sum(file.stat().st_size for file in files if file.exists())
-    return Stats(rows=rows, bytes=size, schema=schema_version(database))
+    return Stats(rows=rows, bytes=database.size(), schema=schema_version(database))
 
 
 def _file(look: Look) -> str:
-    """Return SQLite's own complaint about the file, empty for none."""
+    """Return SQLite's own complaint about the file, or what a server's settings put at risk; empty for none."""
+    if look.dialect == "postgresql":
+        off = [row["name"] for row in look.all(_UNSAFE)]
+        return f"the server may lose commits: {', '.join(off)} is off" if off else ""
     found = [row["quick_check"] for row in look.all(text("PRAGMA quick_check"))]
     return "" if found == ["ok"] else "; ".join(found[:3])
 
 
 def _triggers(look: Look) -> str:
     """Name the append-only triggers that are missing or altered, empty for none."""
-    found = {
-        row["name"]: row["sql"] for row in look.all(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
-    }
-    wrong = [name for name, sql in expected_triggers().items() if found.get(name) != sql]
+    found = {row["name"]: row["sql"] for row in look.all(text(FOUND_TRIGGERS[look.dialect]))}
+    wrong = [name for name, sql in expected_triggers(look.dialect).items() if found.get(name) != sql]
     return f"missing or altered: {', '.join(wrong)}" if wrong else ""
 
 

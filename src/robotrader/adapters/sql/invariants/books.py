@@ -14,9 +14,11 @@ from robotrader.model import (
     AccountReported,
     BookAdjusted,
     BreakOpened,
+    CorporateActionBooked,
     OrderFilled,
     OrderSending,
     PositionReported,
+    Posting,
     Recovered,
     RoboTraderError,
     RunStarted,
@@ -38,10 +40,12 @@ def _signed(fill: Row) -> int:
 
 
 def positions(facts: Facts) -> Findings:
-    """I1: a position is the sum of the signed fills."""
+    """I1: a position is the sum of the signed fills and of what corporate actions changed."""
     expected: defaultdict[tuple[str, str], int] = defaultdict(int)
     for fill in facts.executions:
         expected[fill["strategy"], fill["instrument"]] += _signed(fill)
+    for _, posting in _postings(facts):
+        expected[posting.strategy, posting.instrument] += posting.quantity
     yield from _held(facts, expected)
 
 
@@ -53,7 +57,7 @@ def _held(facts: Facts, expected: Mapping[Any, int]) -> Findings:
 
 
 def cash(facts: Facts) -> Findings:
-    """I2: cash = capital - sum(signed quantity x price x multiplier) - commissions, at every mark."""
+    """I2: cash = capital - sum(signed quantity x price x multiplier) - commissions + corporate actions, always."""
     moves = sorted(_cash_moves(facts), key=lambda move: move[0])
     total, done = Decimal(0), 0
     for mark in facts.tables["account"]:
@@ -75,6 +79,7 @@ def _cash_moves(facts: Facts) -> Iterator[tuple[int, Decimal]]:
             for strategy in record.strategies:
                 yield seq, strategy.capital - capital.get(strategy.id, Decimal(0))
                 capital[strategy.id] = strategy.capital
+    yield from ((seq, posting.cash) for seq, posting in _postings(facts))
     first: dict[str, int] = {}
     for fill, old in facts.bookings:
         first.setdefault(fill["exec_id"], fill["seq"])
@@ -88,6 +93,10 @@ def _cash_moves(facts: Facts) -> Iterator[tuple[int, Decimal]]:
             charged[cost["exec_id"]] = cost
             amount = Decimal(cost["amount"]) - (Decimal(known["amount"]) if known else 0)
             yield max(cost["seq"], first[cost["exec_id"]]), -amount
+
+
+def _postings(facts: Facts) -> Iterator[tuple[int, Posting]]:
+    return ((seq, p) for seq, r in facts.records if isinstance(r, CorporateActionBooked) for p in r.postings)
 
 
 def _paid(fill: Row) -> Decimal:

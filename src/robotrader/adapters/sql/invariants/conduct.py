@@ -10,6 +10,7 @@ from robotrader.model import (
     Action,
     Order,
     OrderAccepted,
+    OrderReplacing,
     OrderSending,
     OrderState,
     RequestReceived,
@@ -24,6 +25,7 @@ from robotrader.model import (
 from robotrader.risk.halt import GLOBAL, Scope
 
 _HALTED = TradingState.HALTED.severity
+_SENT = (OrderSending, OrderReplacing)
 _UNHEARD = {OrderState.AUTHORIZED, OrderState.SENDING}
 
 
@@ -33,6 +35,10 @@ def decided(facts: Facts) -> Findings:
         if isinstance(record, OrderSending):
             amiss = _decision(record, standing)
             yield f"order {record.order_id} was sent, but {amiss}" if amiss else None
+        elif isinstance(record, OrderReplacing):
+            working = standing.orders.get(record.order_id)
+            allowed = working is not None and working.replacing is not None
+            yield None if allowed else f"order {record.order_id} was changed, and no decision allows it"
 
 
 def _decision(sending: OrderSending, standing: Standing) -> str | None:
@@ -40,13 +46,29 @@ def _decision(sending: OrderSending, standing: Standing) -> str | None:
     if len(allowed) != 1:
         return f"{len(allowed)} decisions allow it"
     submit = allowed[0]
-    order, decision = submit.order, submit.decision
+    order = submit.order
     if standing.limits is None or submit.verdict.limits != standing.limits.profile:
         return f"under limits {submit.verdict.limits}, which are not in force"
-    if order.side.sign * order.quantity != decision.target.quantity - decision.position - decision.working:
+    if not _follows(submit, standing):
         return "not on the terms that were decided"
     expired = sending.ts_event - order.ts_event > MAX_DECISION_AGE_BARS * standing.bar_ns
     return "its decision was expired" if expired else None
+
+
+def _follows(submit: Submit, standing: Standing) -> bool:
+    """Tell whether an order is what its decision asks for, or protects an entry or a position and no more than it."""
+    order, decision = submit.order, submit.decision
+    if decision is not None:
+        planned = decision.target.quantity - decision.position - decision.working
+        return order.side.sign * order.quantity == planned
+    held = _opened(order, standing) or standing.position(order.strategy, order.instrument)
+    return order.purpose.protective and 0 < order.quantity <= -order.side.sign * held
+
+
+def _opened(order: Order, standing: Standing) -> int:
+    """Return the signed units of the entry that must fill before an order can, 0 for one without."""
+    decided = standing.submits.get(order.parent or "")
+    return decided[0].order.side.sign * decided[0].order.quantity if decided else 0
 
 
 def one_live(facts: Facts) -> Findings:
@@ -66,7 +88,7 @@ def one_live(facts: Facts) -> Findings:
 def nothing_halted(facts: Facts) -> Findings:
     """I8: nothing is sent while halted, and while reducing nothing that may add to a position at worst case."""
     for seq, record, standing in course(facts):
-        if isinstance(record, OrderSending) and (working := standing.orders.get(record.order_id)) is not None:
+        if isinstance(record, _SENT) and (working := standing.orders.get(record.order_id)) is not None:
             state, _ = standing.states.effective(working.order.strategy, working.order.instrument)
             wrong = state is TradingState.REDUCING and standing.increases(working)
             wrong |= state.severity >= _HALTED
@@ -94,7 +116,8 @@ def _limits(submit: Submit, standing: Standing) -> str | None:
     if more and limits.max_order_quantity is not None and order.quantity > limits.max_order_quantity:
         return f"it is larger than {limits.max_order_quantity} units"
     sign = order.side.sign
-    worst = standing.held[order.instrument] + sign * standing.orders.open_quantity(order.instrument, order.side)
+    held = standing.held[order.instrument] + _opened(order, standing)
+    worst = held + sign * standing.orders.open_quantity(order.instrument, order.side)
     counted = checks[RiskCheck.POSITION_LIMIT].numbers.get("units", worst + sign * order.quantity)
     return None if counted == worst + sign * order.quantity else f"as if the position could come to {counted} only"
 
@@ -109,7 +132,7 @@ def one_writer(facts: Facts) -> Findings:
     for (before, epoch), (seq, after) in pairwise(facts.epochs.items()):
         yield None if after >= epoch else f"seq {seq} is of epoch {after}, after epoch {epoch} at seq {before}"
     for seq, record in facts.records:
-        if isinstance(record, OrderSending):
+        if isinstance(record, _SENT):
             own = record.epoch == facts.epochs[seq]
             yield None if own else f"order {record.order_id} was sent by epoch {record.epoch}, not by the writer"
 
@@ -136,7 +159,7 @@ def latched(facts: Facts) -> Findings:
             elif scope not in latches:
                 latches[scope] = len(halts)
                 halts.append(None)
-        elif isinstance(record, OrderSending) and (working := standing.orders.get(record.order_id)) is not None:
+        elif isinstance(record, _SENT) and (working := standing.orders.get(record.order_id)) is not None:
             for scope, number in latches.items():
                 if scope in _scopes(working.order):
                     halts[number] = f"order {record.order_id} was sent at seq {seq}, after a halt"

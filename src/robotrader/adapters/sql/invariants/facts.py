@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import select
 
 from robotrader.adapters.sql.projections import journal_row
@@ -18,6 +18,7 @@ from robotrader.model import (
     AnyEvent,
     BarsClosed,
     BookAdjusted,
+    CorporateActionBooked,
     DataError,
     Deny,
     ExternalFill,
@@ -31,6 +32,7 @@ from robotrader.model import (
     OrderId,
     OrderState,
     OrderVoided,
+    Replace,
     RiskLimit,
     RunStarted,
     SetTradingState,
@@ -133,6 +135,9 @@ class Standing:
             case BookAdjusted(fills=fills):
                 for fill in fills:
                     self._book(fill)
+            case CorporateActionBooked(postings=postings):
+                for posting in postings:
+                    self.held[posting.instrument] += posting.quantity
             case ExternalFill(fill=fill):
                 self._book(fill)
             case ExternalOrder():
@@ -155,14 +160,24 @@ class Standing:
 
     def increases(self, working: WorkingOrder) -> bool:
         """Tell whether an order may add to the position, if all other open orders of its side fill first."""
+        if working.order.purpose.protective:
+            return False  # I3 holds it to what it protects
         side, iid = working.order.side, working.order.instrument
         others = self.orders.open_quantity(iid, side) - (working.leaves if working.order.id in self.orders else 0)
         return working.leaves > -side.sign * self.held[iid] - others
+
+    def position(self, strategy: str, instrument: str) -> int:
+        """Return a strategy's signed units."""
+        mine = (f for f in self._booked.values() if f.strategy == strategy and f.instrument == instrument)
+        return sum(f.side.sign * f.quantity for f in mine)
 
     def _order(self, record: Record) -> WorkingOrder | None:
         if isinstance(record, Submit):
             self.submits[record.order.id].append(record)
             after: WorkingOrder | None = WorkingOrder(order=record.order, state=OrderState.AUTHORIZED)
+        elif isinstance(record, Replace):
+            working = self.orders.get(record.order.id)
+            after = None if working is None else structs.replace(working, replacing=record.order)
         elif isinstance(record, Deny):
             known = record.order.id in self.orders
             after = None if known else WorkingOrder(order=record.order, state=OrderState.DENIED)
