@@ -158,7 +158,8 @@ def _real_time(second: int, opened: int, close: int) -> Callback:
     """Want a bar of five seconds of the second session's first minute; prices in cents above the open."""
     low, high = sorted((opened, close))
     return comes("realtimeBar", reqId=9521, time=epoch(1) + second, open=cents(1, 0, opened), high=cents(1, 0, high),
-                 low=cents(1, 0, low), close=cents(1, 0, close), volume=lots(175, 84), wap=-1, count=-1)  # fmt: skip
+                 low=cents(1, 0, low), close=cents(1, 0, close), volume=lots(175, 83 if second else 84), wap=-1,
+                 count=-1)  # fmt: skip
 
 
 def _update(minute: int, at: str) -> Callback:

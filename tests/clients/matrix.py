@@ -31,7 +31,7 @@ def options(folder: Path) -> list[str]:
     """Return what the gateway is started with, beside its market."""
     faults = folder / "faults.yaml"
     faults.write_text(json.dumps(events.FAULTS), encoding="utf-8")  # JSON is YAML too
-    return ["--lock-step", "--faults", str(faults), "--master-client-id", str(MASTER)]
+    return ["--lock-step", "--step", "session", "--faults", str(faults), "--master-client-id", str(MASTER)]
 
 
 def hold(client: str, version: int, folder: Path, *, command: Sequence[str] = GATEWAY) -> Seen:

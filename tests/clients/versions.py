@@ -28,7 +28,11 @@ async def serve(options: argparse.Namespace) -> None:
         for version in range(options.first, options.last + 1):
             if version != SKIPPED:
                 config = GatewayConfig(
-                    lock_step=True, server_version=version, faults=faults, master_client_id=options.master_client_id
+                    lock_step=True,
+                    step="session",
+                    server_version=version,
+                    faults=faults,
+                    master_client_id=options.master_client_id,
                 )
                 ports[version] = await stack.enter_async_context(bootstrap.serving(panel, bootstrap.Costs(), config))
         print(json.dumps({"ports": ports}), flush=True)  # noqa: T201 - as `gateway-sim` does

@@ -44,7 +44,7 @@ def minutes(days: int = 3, each: int = 390) -> Panel:
 def at(minute: float, *, day: int = 1, **rules: Any) -> GatewayConfig:
     """Return a lock-step gateway that begins so many minutes into a session."""
     start = OPEN_NS + day * DAY + round(minute * 60) * NS
-    return GatewayConfig(lock_step=True, start=start, market_data=MarketDataRules(**rules))
+    return GatewayConfig(lock_step=True, step="session", start=start, market_data=MarketDataRules(**rules))
 
 
 def aapl() -> ib_async.Contract:

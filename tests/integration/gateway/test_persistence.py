@@ -126,6 +126,7 @@ DEEDS: list[tuple[Any, dict[str, Any]]] = [
     ("fill late", {"client_id": 6, "order_id": 4}), ("lend", {"instrument": "AAPL.NASDAQ", "quantity": 7}),
     ("renumber", {"client_id": 6, "order_id": 3}), ("vanish", {"client_id": 6, "order_id": 3}),
     ("expire", {"client_id": 6, "order_id": 8}), ("roll back", {}),
+    ("split", {"instrument": "AAPL.NASDAQ", "new": 3, "old": 2, "price": Decimal("67.50")}),
 ]  # fmt: skip
 
 

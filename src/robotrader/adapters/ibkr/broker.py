@@ -41,15 +41,32 @@ class IbkrBroker:
         self._timeout_s = timeout_s
         self._one_snapshot = asyncio.Lock()
 
-    def submit(self, order: Order, broker_order_id: int) -> None:
+    def submit(self, order: Order, broker_order_id: int, *, transmit: bool = True) -> None:
         """Write one order to the wire; ConnectionLost when nothing was sent."""
-        if not self._connection.connected:  # a gateway without IBKR queues orders, or loses them in silence
-            raise ConnectionLost("the gateway has no link to IBKR: nothing was sent", order_id=order.id)
-        message = translate.place(
-            order, self._instruments[order.instrument], self._connection.account, broker_order_id=broker_order_id
-        )
+        self._check_link(order)
+        parent = 0 if order.parent is None else self._interpreter.broker_order_id(order.parent)
+        message = self._message(order, translate.Ids(broker_order_id, parent), transmit=transmit)
         self.bind(order, broker_order_id, seen=False)
         self._connection.send(message, places=broker_order_id)
+
+    def replace(self, order: Order) -> None:
+        """Write new terms of a working order to the wire, under its id; ConnectionLost when nothing was sent.
+
+        No entry is named: while one is open the broker sizes what protects it, and a later one may be long forgotten.
+        """
+        self._check_link(order)
+        broker_order_id = self._interpreter.broker_order_id(order.id)
+        message = self._message(order, translate.Ids(broker_order_id))
+        self._interpreter.replace(order)
+        self._connection.send(message, places=broker_order_id)
+
+    def _check_link(self, order: Order) -> None:
+        if not self._connection.connected:  # a gateway without IBKR queues orders, or loses them in silence
+            raise ConnectionLost("the gateway has no link to IBKR: nothing was sent", order_id=order.id)
+
+    def _message(self, order: Order, ids: translate.Ids, *, transmit: bool = True) -> translate.Send:
+        instrument, account = self._instruments[order.instrument], self._connection.account
+        return translate.place(order, instrument, account, ids=ids, transmit=transmit)
 
     def cancel(self, order_id: OrderId) -> None:
         """Ask to cancel, before everything else that waits; ConnectionLost when nothing was sent."""

@@ -7,24 +7,20 @@ are never touched.
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from robotrader.adapters.ibkr.errors import ErrorClass, classify
-from robotrader.adapters.ibkr.translate import instrument_id_of
+from robotrader.adapters.ibkr.foreign import SIDES, Foreign, execution_id, nanos, whole
+from robotrader.adapters.ibkr.translate import terms
 from robotrader.model import (
-    EXTERNAL,
-    NANOS_PER_SECOND,
     AnyEvent,
     Commission,
     CommissionReported,
     Currency,
     DataError,
-    ExternalFill,
-    ExternalOrder,
     Fill,
     Instrument,
     InstrumentId,
@@ -36,9 +32,10 @@ from robotrader.model import (
     OrderId,
     OrderPendingCancel,
     OrderRejected,
+    OrderReplaced,
+    OrderReplaceRejected,
     OrderSuspended,
     OrderUnresolved,
-    Side,
     TradingHalted,
     money,
 )
@@ -51,8 +48,7 @@ Events = Sequence[AnyEvent]
 
 NOTHING: Events = ()
 AWAITED = "filled, and its executions are not all here"
-_ENDED = frozenset({"Cancelled", "ApiCancelled", "Filled", "Inactive"})
-_SIDES = {"BOT": Side.BUY, "SLD": Side.SELL}
+_CHANGE_REFUSED = frozenset({ErrorClass.REJECTED, ErrorClass.UNCHANGED})
 
 
 class Known(Struct):
@@ -60,7 +56,8 @@ class Known(Struct):
 
     `seen`: the broker showed that it has the order; a refusal after that may be one of a change only.
     `ended`: the event that ended it, so that every further word of its end gives the very same event. `executed`:
-    units by execution, a correction in place of what it corrects.
+    units by execution, a correction in place of what it corrects. `changing`: the terms that were asked for, until what
+    came of that is known.
     """
 
     order: Order
@@ -68,6 +65,7 @@ class Known(Struct):
     seen: bool
     ended: AnyEvent | None = None
     executed: dict[str, tuple[int, int]] = {}
+    changing: Order | None = None
 
     @property
     def complete(self) -> bool:
@@ -84,10 +82,10 @@ class Interpreter:
         self._by_id: dict[tuple[int, int], Known] = {}
         self._by_perm: dict[int, Known] = {}
         self._executions: set[str] = set()
-        self._foreign: dict[int, ExternalOrder] = {}
+        self._foreign = Foreign(instruments)
         self._early: dict[str, CommissionReported] = {}
         self._readers = {
-            "openOrder": self._order_status, "orderStatus": self._order_status, "completedOrder": self._completed_order,
+            "openOrder": self._open_order, "orderStatus": self._order_status, "completedOrder": self._completed_order,
             "execDetails": self._execution, "commissionReport": self._commission, "error": self._error,
             "lostMessage": self._lost,
         }  # fmt: skip
@@ -104,6 +102,10 @@ class Interpreter:
         if order_id not in self._by_ref:
             raise InvariantViolation(f"order {order_id} was never sent", order_id=order_id)
         return self._by_ref[order_id].broker_order_id
+
+    def replace(self, order: Order) -> None:
+        """Note that new terms are asked for: a refusal from now on is one of the change, not of the order."""
+        self._by_ref[order.id].changing = order
 
     def events(self, message: BrokerMessage, *, client_id: int) -> Events:
         """Return the events that a message means; `client_id` is whose errors the gateway sends us.
@@ -126,11 +128,24 @@ class Interpreter:
             self._by_perm[perm_id] = known
         return known
 
+    def _open_order(self, fields: Fields, ts: int) -> Events:
+        """Read a status, and the terms on which the broker works the order now."""
+        events, known = self._order_status(fields, ts), self._owner(fields)
+        if known is None or known.ended is not None:
+            return events
+        now = terms(fields, known.order, self._instruments[known.order.instrument])
+        if now == known.order:
+            return events
+        known.order, known.changing = now, None if known.changing == now else known.changing
+        changed = OrderReplaced(ts_event=ts, ts_init=ts, order_id=now.id, quantity=now.quantity,
+                                limit_price=now.limit_price, stop_price=now.stop_price)  # fmt: skip
+        return (*events, changed)
+
     def _order_status(self, fields: Fields, ts: int) -> Events:
         """Read a status, of an openOrder message as well: it has no `whyHeld` but a `warningText`."""
         known = self._owner(fields)
         if known is None:
-            return self._external_order(fields, ts)
+            return self._foreign.order(fields, ts)
         why = fields.get("whyHeld", "")
         events = self._status(known, fields, why or fields.get("warningText", ""), ts)
         if "locate" in why and known.ended is None:  # shares to borrow are looked for: alive, but cannot fill
@@ -177,6 +192,13 @@ class Interpreter:
         known = self._by_id.get((fields["clientId"], fields["orderId"]))
         if known is None:
             return NOTHING
+        if known.changing is not None and known.ended is None and classify(fields["code"]) in _CHANGE_REFUSED:
+            known.changing = None
+            reason = f"{fields['code']}: {fields['text']}"
+            return (OrderReplaceRejected(ts_event=ts, ts_init=ts, order_id=known.order.id, reason=reason),)
+        return self._order_error(known, fields, ts)
+
+    def _order_error(self, known: Known, fields: Fields, ts: int) -> Events:
         code, text, order_id = fields["code"], fields["text"], known.order.id
         match classify(code):
             case ErrorClass.WARNING | ErrorClass.UNCHANGED:
@@ -199,63 +221,34 @@ class Interpreter:
     def _execution(self, fields: Fields, ts: int) -> Events:
         known = self._owner(fields)
         if known is None:
-            return self._external_fill(fields, ts)
+            found = self._foreign.fill(fields, ts)
+            return NOTHING if found is None else self._executed(found, fields)
         known.seen = True
-        order, side = known.order, _SIDES[fields["side"]]
+        order, side = known.order, SIDES[fields["side"]]
         instrument = self._instruments[order.instrument]
         if (fields["symbol"], side) != (instrument.symbol, order.side):
             text = f"execution {fields['execId']} is {side} {fields['symbol']}, not what order {order.id} asks for"
             raise DataError(text, order_id=order.id)
-        stem, revision = _execution_id(fields)
-        at = _nanos(fields["time"])
+        stem, revision = execution_id(fields)
+        at = nanos(fields["time"])
         fill = Fill(
             exec_id=stem, revision=revision, order_id=order.id, strategy=order.strategy, instrument=instrument.id,
-            side=side, quantity=_whole(fields["shares"]), price=instrument.price(fields["price"]), ts_event=at,
+            side=side, quantity=whole(fields["shares"]), price=instrument.price(fields["price"]), ts_event=at,
         )  # fmt: skip
         known.executed[stem] = max(known.executed.get(stem, (0, 0)), (revision, fill.quantity))
         return self._executed(OrderFilled(ts_event=at, ts_init=ts, fill=fill), fields)
 
     def _executed(self, event: AnyEvent, fields: Fields) -> Events:
         """Return an execution, and what it cost if that came before it."""
-        self._executions.add(_execution_id(fields)[0])
+        self._executions.add(execution_id(fields)[0])
         early = self._early.get(fields["execId"])
         return (event,) if early is None else (event, early)
-
-    def _external_fill(self, fields: Fields, ts: int) -> Events:
-        """Read an execution that no order of ours asked for; of what is not configured nothing is booked."""
-        instrument = self._instruments.get(instrument_id_of(fields, self._instruments))
-        if instrument is None:
-            return NOTHING
-        stem, revision = _execution_id(fields)
-        at = _nanos(fields["time"])
-        fill = Fill(
-            exec_id=stem, revision=revision, order_id=OrderId(f"EXT-{fields['permId']}"), strategy=EXTERNAL,
-            instrument=instrument.id, side=_SIDES[fields["side"]], quantity=_whole(fields["shares"]),
-            price=instrument.price(fields["price"]), ts_event=at,
-        )  # fmt: skip
-        forced = bool(fields.get("liquidation"))
-        return self._executed(ExternalFill(ts_event=at, ts_init=ts, fill=fill, liquidation=forced), fields)
-
-    def _external_order(self, fields: Fields, ts: int) -> Events:
-        """Read an order that is not ours, so that it counts at worst case until its end."""
-        perm_id, ended = fields["permId"], fields["status"] in _ENDED
-        if "action" in fields and perm_id:
-            iid = instrument_id_of(fields, self._instruments)
-            self._foreign[perm_id] = ExternalOrder(
-                ts_event=ts, ts_init=ts, perm_id=perm_id, instrument=iid, side=Side(fields["action"]),
-                remaining=0 if ended else _whole(fields["totalQuantity"]),
-            )  # fmt: skip
-        order = self._foreign.get(perm_id)
-        if order is None or order.instrument not in self._instruments:
-            return NOTHING
-        remaining = 0 if ended else _whole(fields.get("remaining", order.remaining))
-        return (structs.replace(order, ts_event=ts, ts_init=ts, remaining=remaining),)
 
     def _commission(self, fields: Fields, ts: int) -> Events:
         """Read what an execution of ours cost; one that comes before its execution waits for it."""
         if fields["commission"] is None:
             return NOTHING
-        stem, revision = _execution_id(fields)
+        stem, revision = execution_id(fields)
         amount, currency = money(Decimal(repr(fields["commission"]))), Currency(fields["currency"])
         commission = Commission(exec_id=stem, revision=revision, amount=amount, currency=currency)
         event = CommissionReported(ts_event=ts, ts_init=ts, commission=commission)
@@ -268,26 +261,3 @@ class Interpreter:
     def _lost(fields: Fields, ts: int) -> Events:
         reason = f"a message of the broker was lost in decoding: {fields['cause'] or fields['text']}"
         return (TradingHalted(ts_event=ts, ts_init=ts, reason=reason),)
-
-
-def _execution_id(fields: Fields) -> tuple[str, int]:
-    """Return stem and revision: a correction has the same stem and a higher last part."""
-    stem, dot, revision = fields["execId"].rpartition(".")
-    if not (stem and dot):
-        raise ValueError(f"execId {fields['execId']!r} has no revision")
-    return stem, int(revision)
-
-
-def _whole(shares: float) -> int:
-    """Return whole units; 0 is a bust, the correction of an execution to nothing."""
-    if shares != int(shares) or shares < 0:
-        raise ValueError(f"expected whole shares, found {shares}")
-    return int(shares)
-
-
-def _nanos(text: str) -> int:
-    """Return an ISO 8601 time with zone as ns UTC."""
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError(f"time {text!r} has no zone")
-    return int(at.timestamp()) * NANOS_PER_SECOND

@@ -43,7 +43,7 @@ _WINDOWS = (
     _Window(2.0, 5, lambda r: (r.contract, r.what), _weight),
     _Window(15.0, 1, lambda r: r, lambda _: 1),
 )
-_LONGEST_S = 600.0 + _MARGIN_S
+LONGEST_S = 600.0 + _MARGIN_S
 
 Sent = tuple[float, HistoryRequest]
 
@@ -77,6 +77,21 @@ class HistoryGate:
         self._sent: deque[Sent] = deque()
         self._blocked = float("-inf")
 
+    def remember(self, before: Iterable[Sent]) -> None:
+        """Count what an earlier process put, oldest first, at negative times (s): so long ago."""
+        now = asyncio.get_running_loop().time()
+        self._sent.extend((now + at, request) for at, request in before)
+
+    def expected_s(self, requests: Iterable[HistoryRequest], answer_s: float) -> float:
+        """Return how long it would take to put these one after the other, each answered in `answer_s`."""
+        began = now = asyncio.get_running_loop().time()
+        sent = deque(self._sent, maxlen=_WINDOWS[0].most)  # what came before has left every window
+        for request in requests:
+            now = earliest(request, now, sent)
+            sent.append((now, request))
+            now += answer_s
+        return now - began
+
     async def ask(self, request: HistoryRequest, question: Callable[[], Awaitable[T]]) -> T:
         """Put the question when it may be put; PacingLimit when the gateway still refuses it."""
         for penalty in _PENALTIES_S if self._paced else ():
@@ -97,5 +112,5 @@ class HistoryGate:
         while (wait_s := max(self._blocked, earliest(request, clock(), self._sent)) - clock()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(wait_s)  # not an event but a time, and meanwhile another may have gone first
         self._sent.append((clock(), request))
-        while self._sent[0][0] < clock() - _LONGEST_S:
+        while self._sent[0][0] < clock() - LONGEST_S:
             self._sent.popleft()

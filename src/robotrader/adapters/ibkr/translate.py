@@ -7,13 +7,14 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NamedTuple
 
 from ib_async.contract import Contract
 from ib_async.objects import BarData, CommissionReport, Execution, ExecutionFilter
 from ib_async.order import Order as WireOrder
 from ib_async.order import OrderState as WireOrderState
 from ib_async.util import UNSET_DOUBLE, UNSET_INTEGER
+from msgspec import structs
 
 from robotrader.adapters.ibkr.pending import Key, Question
 from robotrader.model import DataError, Instrument, InstrumentId, InvariantViolation, Order, OrderType, Venue
@@ -28,6 +29,9 @@ ORDER_STATUS = (
     "whyHeld", "mktCapPrice",
 )  # fmt: skip
 """Fields of an orderStatus message, in the order of the wire."""
+
+_REDUCE_WITH_BLOCK = 2
+"""IB's type of a group in which a fill of one order takes as much off the others, before they can fill too."""
 
 _CONTRACT = ("conId", "symbol", "secType", "exchange", "currency", "localSymbol")
 _ORDER = ("permId", "orderRef", "account", "action", "totalQuantity", "orderType", "lmtPrice", "auxPrice", "tif")
@@ -45,7 +49,14 @@ def contract_of(instrument: Instrument) -> Contract:
     )  # fmt: skip
 
 
-def place(order: Order, instrument: Instrument, account: str, *, broker_order_id: int) -> Send:
+class Ids(NamedTuple):
+    """An order's id at the broker, and its entry's; 0: it has none."""
+
+    order: int
+    parent: int = 0
+
+
+def place(order: Order, instrument: Instrument, account: str, *, ids: Ids, transmit: bool = True) -> Send:
     """Return the message that places exactly the approved terms, with our id in `orderRef`.
 
     Prices stay `Decimal`: ib_async writes their text, so that no float touches them.
@@ -57,14 +68,25 @@ def place(order: Order, instrument: Instrument, account: str, *, broker_order_id
     """
     wire = WireOrder(
         action=order.side.value, totalQuantity=order.quantity, orderType=order.type.value, tif=order.tif.value,
-        orderRef=order.id, account=account, transmit=True, outsideRth=False,
+        orderRef=order.id, account=account, transmit=transmit, outsideRth=False, parentId=ids.parent,
+        ocaGroup=order.oca_group or "", ocaType=_REDUCE_WITH_BLOCK if order.oca_group else 0,
     )  # fmt: skip
     if order.type is OrderType.LIMIT:
         wire.lmtPrice = _price(order, order.limit_price, instrument)
     if order.type is OrderType.STOP:
         wire.auxPrice = _price(order, order.stop_price, instrument)
     contract = contract_of(instrument)
-    return lambda client: client.placeOrder(broker_order_id, contract, wire)
+    return lambda client: client.placeOrder(ids.order, contract, wire)
+
+
+def terms(fields: Mapping[str, Any], order: Order, instrument: Instrument) -> Order:
+    """Return an order of ours with the quantity and the price of an openOrder message."""
+    limit, stop = order.limit_price, order.stop_price
+    return structs.replace(
+        order, quantity=int(fields["totalQuantity"]),
+        limit_price=None if limit is None else instrument.price(fields["lmtPrice"]),
+        stop_price=None if stop is None else instrument.price(fields["auxPrice"]),
+    )  # fmt: skip
 
 
 def _price(order: Order, price: Decimal | None, instrument: Instrument) -> Decimal:
@@ -81,12 +103,26 @@ def cancel(broker_order_id: int) -> Send:
     return lambda client: client.cancelOrder(broker_order_id)
 
 
-def ask_history(request_id: int, instrument: Instrument, duration: str) -> Send:
-    """Return the message that asks once for daily bars up to now, of regular hours, dates as text."""
-    contract = contract_of(instrument)
+def ask_history(request_id: int, instrument: Instrument, duration: str, *, size: str = "1 day", end: str = "") -> Send:
+    """Return the message that asks once for bars of regular hours up to `end` (`yyyymmdd-hh:mm:ss` UTC; now).
+
+    Daily bars are dated by text, others by the epoch second at which they begin.
+    """
+    contract, dates = contract_of(instrument), 1 if size == "1 day" else 2
     return lambda client: client.reqHistoricalData(
-        request_id, contract, "", duration, "1 day", "TRADES", True, 1, False, []
+        request_id, contract, end, duration, size, "TRADES", True, dates, False, []
     )
+
+
+def watch_bars(request_id: int, instrument: Instrument) -> Send:
+    """Return the message that asks for a bar of trades every five seconds of regular hours."""
+    contract = contract_of(instrument)
+    return lambda client: client.reqRealTimeBars(request_id, contract, 5, "TRADES", True, [])
+
+
+def drop_bars(request_id: int) -> Send:
+    """Return the message that ends them."""
+    return lambda client: client.cancelRealTimeBars(request_id)
 
 
 def drop_history(request_id: int) -> Send:

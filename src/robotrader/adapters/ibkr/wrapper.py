@@ -108,6 +108,7 @@ class Wrapper:
         self.updateAccountTime = self.accountDownloadEnd = account.pushed
         self.accountUpdateMulti = self._account_value
         self.historicalData = self._history
+        self.realtimeBar = lambda request_id, *values: pending.add(request_id, values)
         self.openOrderEnd = lambda: pending.end(Question.OPEN_ORDERS)
         self.completedOrdersEnd = lambda: pending.end(Question.COMPLETED_ORDERS)
         self.positionEnd = lambda: pending.end(Question.POSITIONS)

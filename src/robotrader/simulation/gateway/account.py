@@ -6,7 +6,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from robotrader.model import Instrument, InstrumentId, money
-from robotrader.simulation.gateway.record import Execution
+from robotrader.simulation.gateway.record import Execution, Intervention, after_split, in_lieu
 from robotrader.simulation.venue import VenueFill, VenueOrder
 
 MARGIN = Decimal("0.5")
@@ -34,13 +34,23 @@ class Holding(Struct):
 
 
 class Account:
-    """Cash and holdings, moved only by fills."""
+    """Cash and holdings, moved only by fills and splits."""
 
     def __init__(self, name: str, cash: Decimal, instruments: Mapping[InstrumentId, Instrument]) -> None:
         self.name = name
         self.cash = self._initial = money(cash)
         self.holdings: dict[InstrumentId, Holding] = {}
         self._instruments = instruments
+        self.split_once = False
+
+    def split(self, split: Intervention) -> None:
+        """Turn a holding into new units, and pay what is left over."""
+        holding = self.holdings.setdefault(split.instrument, Holding())
+        held, self.split_once = holding.quantity, True
+        holding.quantity = after_split(held, split)
+        paid = in_lieu(held, split) * self._instruments[split.instrument].multiplier
+        self.cash = money(self.cash + paid)
+        holding.cost = holding.cost - paid if holding.quantity else _ZERO
 
     def apply(self, fill: VenueFill | Execution) -> Decimal | None:
         """Book one fill and return the profit it realized after commission; None when it only opens."""

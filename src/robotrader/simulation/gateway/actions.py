@@ -299,6 +299,15 @@ def _to_instrument(deed: InstrumentDeed, stage: Stage, fault: Fault, _on: Occasi
     stage.host.tell(stage.host.desk.intervene(Intervention(deed=deed, instrument=instrument, quantity=fault.quantity)))
 
 
+def _split(stage: Stage, fault: Fault, _on: Occasion) -> None:
+    book = stage.host.book
+    instrument = book.contracts.one(_stock(fault.symbol)).id
+    last = book.market.last.get(instrument)
+    price = None if last is None else Decimal(repr(last)) * fault.old / fault.new
+    split = Intervention(deed="split", instrument=instrument, new=fault.new, old=fault.old, price=price)
+    stage.host.desk.intervene(split)
+
+
 def _manual_order(stage: Stage, fault: Fault, _on: Occasion) -> None:
     order = PlaceOrder(
         order_id=0, contract=_stock(fault.symbol), action=fault.side,
@@ -315,5 +324,5 @@ ACTIONS: dict[str, Callable[[Stage, Fault, Occasion], None]] = {
     "vanish": partial(_to_order, "vanish"), "expire": partial(_to_order, "expire"),
     "locate": partial(_to_order, "locate"), "new-perm-id": partial(_to_order, "renumber"),
     "lend": partial(_to_instrument, "lend"), "liquidate": partial(_to_instrument, "liquidate"),
-    "manual-order": _manual_order,
+    "manual-order": _manual_order, "split": _split,
 }  # fmt: skip

@@ -81,7 +81,8 @@ ACTIONS = {
     "restart": ("", "seconds [rollback]"), "session": ("", ""),
     "correct": ("", "[by] [quantity]"), "fill-late": ("", ""), "vanish": ("", ""), "expire": ("", ""),
     "locate": ("", ""), "new-perm-id": ("", ""), "lend": ("", "symbol quantity"),
-    "liquidate": ("", "symbol [quantity]"), "manual-order": ("", "symbol quantity [side] [price]"),
+    "split": ("", "symbol new [old]"), "liquidate": ("", "symbol [quantity]"),
+    "manual-order": ("", "symbol quantity [side] [price]"),
 }  # fmt: skip
 """All actions: where the message must go that it changes ("": any trigger), and parameters (in brackets: optional)."""
 _ONE_TRIGGER = "needs one trigger: at, every, weekly or on"
@@ -135,6 +136,8 @@ class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     symbol: str = ""
     side: Side = Side.BUY
     price: Decimal | None = None
+    new: Annotated[int, Meta(ge=1)] = 1
+    old: Annotated[int, Meta(ge=1)] = 1
 
     def __post_init__(self) -> None:
         if self.do not in ACTIONS:

@@ -30,6 +30,8 @@ def _correct(book: Book, i: Intervention) -> list[Report]:
     old = effective(book.executions).get(stem)
     if old is None:
         raise ConfigError(f"there is no execution {i.exec_id!r} to correct: give the exec_id of one that was reported")
+    if book.account.split_once:
+        raise ConfigError(f"{i.exec_id!r} cannot be corrected: what that means after a split is not known")
     quantity = old.quantity if i.quantity is None else i.quantity
     revised = structs.replace(
         old, exec_id=f"{stem}.{int(old.exec_id.rpartition('.')[2]) + 1:02d}", quantity=quantity,
@@ -110,6 +112,15 @@ def _lend(book: Book, i: Intervention) -> list[Report]:
     return []
 
 
+def _split(book: Book, i: Intervention) -> list[Report]:
+    """Give `new` units for `old` ones, at `price` a new unit; orders stay as they are: their owner has to know."""
+    if i.price is None or min(i.new, i.old) < 1:
+        raise ConfigError(f"a split of {i.instrument!r} needs a price, and new units for old ones: {i.new} for {i.old}")
+    book.market.last[i.instrument] = float(i.price)
+    book.account.split(i)
+    return []
+
+
 def _bind(book: Book, _: Intervention) -> list[Report]:
     """Give manual orders an order id, now and from now on."""
     book.binds = True
@@ -161,5 +172,5 @@ def _sums(executions: list[Execution]) -> tuple[int, Decimal]:
 _DEEDS: dict[str, Callable[[Book, Intervention], list[Report]]] = {
     "bind": _bind, "correct": _correct, "expire": _expire, "fill late": _fill_late, "lend": _lend,
     "liquidate": _liquidate, "locate": _locate, "order manually": _order_manually, "renumber": _renumber,
-    "restart": _restart, "roll back": _restart, "vanish": _vanish,
+    "restart": _restart, "roll back": _restart, "split": _split, "vanish": _vanish,
 }  # fmt: skip

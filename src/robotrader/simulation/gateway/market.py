@@ -92,6 +92,11 @@ class Market:
         return self.closes[at] if at < len(self.closes) else None
 
     @property
+    def next_end(self) -> int | None:
+        """Return when the bar under way, or else the next one, ends; None at the end of the data."""
+        return self._ends[self._row] if self._row < len(self._ends) else None
+
+    @property
     def session_open(self) -> int:
         """Return when the session under way, or else the last one, opened; 0 before the first."""
         at = bisect_left(self.opens, self.now)
@@ -228,5 +233,5 @@ def part(bar: Bar, instrument: Instrument, opened: int, span: tuple[int, int]) -
     prices = [price_at(start) if start > 0 else bar.open, *inner, price_at(end) if end < 1 else bar.close]
     return structs.replace(
         bar, ts_event=span[1], open=prices[0], high=max(prices), low=min(prices), close=prices[-1],
-        volume=float(ceil(bar.volume * (span[1] - span[0]) / length)),
+        volume=float(ceil(bar.volume * end) - ceil(bar.volume * start)),  # so that the parts' sum is the bar's
     )  # fmt: skip

@@ -83,13 +83,13 @@ class Execution(Struct, frozen=True, kw_only=True, tag="execution", tag_field="k
 class Intervention(Struct, frozen=True, kw_only=True, tag="intervention", tag_field="kind", omit_defaults=True):
     """What happens to orders and executions without any client's request, and client 0's wish to bind manual orders.
 
-    `instrument`, `quantity`, `price`, `exec_id`, `order` and the ids name what it is about, as far as the deed needs
-    them: see `interventions`.
+    `instrument`, `quantity`, `price`, `exec_id`, `order`, `new` for `old` units and the ids name what it is about, as
+    far as the deed needs them: see `interventions`.
     """
 
     deed: Literal[
         "bind", "correct", "expire", "fill late", "lend", "liquidate", "locate", "order manually", "renumber",
-        "restart", "roll back", "vanish",
+        "restart", "roll back", "split", "vanish",
     ]  # fmt: skip
     client_id: int = 0
     order_id: int = 0
@@ -98,6 +98,8 @@ class Intervention(Struct, frozen=True, kw_only=True, tag="intervention", tag_fi
     quantity: int | None = None
     price: Decimal | None = None
     order: PlaceOrder | None = None
+    new: int = 1
+    old: int = 1
 
 
 Line = Header | Placement | Cancellation | Advance | Execution | Intervention
@@ -121,6 +123,17 @@ def read_lines(path: Path) -> tuple[list[Line], int]:
         except msgspec.MsgspecError as error:
             raise ConfigError(f"{path}:{number} is not a line of a gateway log: {error}", path=str(path)) from error
     return lines, len(complete)
+
+
+def after_split(held: int, split: Intervention) -> int:
+    """Return the whole units after a split, rounded towards zero."""
+    return abs(held) * split.new // split.old * (1 if held > 0 else -1)
+
+
+def in_lieu(held: int, split: Intervention) -> Decimal:
+    """Return the money, at multiplier 1, for the fraction that is left over: at the split's `price` a new unit."""
+    rest = Decimal(held * split.new - after_split(held, split) * split.old) / split.old
+    return rest * (split.price or 0)
 
 
 class GatewayRecord(Struct, frozen=True, kw_only=True):
@@ -158,11 +171,17 @@ class GatewayRecord(Struct, frozen=True, kw_only=True):
             raise ConfigError(f"there is no gateway log at {path}: start the gateway with this state folder first")
         multiplier = {i.id: i.multiplier for i in header.instruments}
         executions = tuple(line for line in lines if isinstance(line, Execution))
+        latest = effective(executions)
         positions: dict[InstrumentId, int] = {}
         cash = header.initial_cash
-        for e in effective(executions).values():
-            positions[e.instrument] = positions.get(e.instrument, 0) + e.side.sign * e.quantity
-            cash -= e.side.sign * e.quantity * e.price * multiplier[e.instrument] + e.commission
+        for line in lines:
+            if isinstance(line, Intervention) and line.deed == "split":
+                held = positions.get(line.instrument, 0)
+                positions[line.instrument] = after_split(held, line)
+                cash += in_lieu(held, line) * multiplier[line.instrument]
+            elif isinstance(line, Execution) and (e := latest.pop(line.exec_id.rpartition(".")[0], None)) is not None:
+                positions[e.instrument] = positions.get(e.instrument, 0) + e.side.sign * e.quantity
+                cash -= e.side.sign * e.quantity * e.price * multiplier[e.instrument] + e.commission
         return cls(
             placements=tuple(line for line in lines if isinstance(line, Placement)),
             executions=executions,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from heapq import heappop, heappush
 from itertools import count
+from typing import Literal
 
 from robotrader.model import NANOS_PER_SECOND
 from robotrader.simulation.gateway.market import Market
@@ -16,13 +17,14 @@ TIME_OF_DAY = r"([01]\d|2[0-3]):[0-5]\d"
 TIME_OF_WEEK = f"({'|'.join(_DAYS)}) {TIME_OF_DAY}"
 
 Action = Callable[[], None]
+Step = Literal["bar", "session"]
 
 
 class LockStep:
-    """Clients' time requests are the clock: each lets one session pass, at most `speed` a second."""
+    """Clients' time requests are the clock: each lets one `step` (bar or session) pass, at most `speed` a second."""
 
-    def __init__(self, market: Market, speed: float | None, advance: Callable[[int], None]) -> None:
-        self._market, self._speed, self._advance = market, speed, advance
+    def __init__(self, market: Market, speed: float | None, advance: Callable[[int], None], *, step: Step) -> None:
+        self._market, self._speed, self._advance, self._by_bar = market, speed, advance, step == "bar"
         self._pulls: deque[tuple[object, Action]] = deque()
         self._later: list[tuple[int, int, Action]] = []
         self._order = count()
@@ -52,17 +54,17 @@ class LockStep:
         asyncio.get_running_loop().call_later(seconds, action)
 
     def pull(self, who: object, answer: Action) -> None:
-        """Let a session pass for someone, then answer."""
+        """Let a step pass for someone, then answer."""
         self._pulls.append((who, answer))
         if self._timer is None:
             self._step()
 
     def forget(self, who: object) -> None:
-        """Let no more sessions pass for someone who has left."""
+        """Let nothing more pass for someone who has left."""
         self._pulls = deque(pull for pull in self._pulls if pull[0] is not who)
 
     def _step(self) -> None:
-        """Let one session pass for each who waits, no faster than `speed`."""
+        """Let one step pass for each who waits, no faster than `speed`."""
         loop = asyncio.get_running_loop()
         self._timer = None
         while self._pulls:
@@ -70,8 +72,8 @@ class LockStep:
                 self._timer = loop.call_later(wait, self._step)
                 return
             _, answer = self._pulls.popleft()
-            if (close := self._market.next_close) is not None:
-                self._advance(close)
+            if (end := self._market.next_end if self._by_bar else self._market.next_close) is not None:
+                self._advance(end)
                 self._due = loop.time() + 1 / self._speed if self._speed else 0.0
                 while self._later and self._later[0][0] <= self._market.now:
                     heappop(self._later)[2]()

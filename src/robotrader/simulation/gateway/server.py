@@ -1,8 +1,8 @@
 """The gateway simulator: a TCP server that speaks the TWS protocol over a replayed market.
 
 Two clocks. In **lock-step** the clients' time requests (49) are the clock: the first one of a
-connection only tells the time, each later one lets one session pass. Otherwise a simulated clock runs
-at `speed` times real time, and skips the nights unless `nights` wants the whole calendar.
+connection only tells the time, each later one lets one bar or session pass. Otherwise a simulated
+clock runs at `speed` times real time, and skips the nights unless `nights` wants the whole calendar.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from robotrader.simulation.gateway.line import Line
 from robotrader.simulation.gateway.market import Market
 from robotrader.simulation.gateway.record import LOG_NAME, Header
 from robotrader.simulation.gateway.requests import Refused, Request, decode
-from robotrader.simulation.gateway.schedule import LockStep, Running
+from robotrader.simulation.gateway.schedule import LockStep, Running, Step
 from robotrader.simulation.gateway.script import Script
 from robotrader.simulation.gateway.tickets import Report
 from robotrader.simulation.gateway.wire import (
@@ -55,8 +55,10 @@ class GatewayConfig(Struct, frozen=True, kw_only=True):
     server_version : int
         Highest server version offered, 157 to 200.
     speed : float, optional
-        Lock-step: sessions a second at most, None = as fast as clients ask. Otherwise: simulated
+        Lock-step: steps a second at most, None = as fast as clients ask. Otherwise: simulated
         seconds a real second, None = 1.
+    step : bar or session
+        Lock-step: what one time request lets pass; of daily data both are the same.
     master_client_id : int, optional
         Client that is told of everybody's orders and executions.
     state : Path, optional
@@ -78,6 +80,7 @@ class GatewayConfig(Struct, frozen=True, kw_only=True):
     account: str = "DU1234567"
     lock_step: bool = False
     speed: float | None = None
+    step: Step = "bar"
     initial_cash: Decimal = Decimal(1_000_000)
     master_client_id: int | None = None
     market_data: MarketDataRules = MarketDataRules()
@@ -266,7 +269,7 @@ class Gateway:
             connection.refresh()
 
     def _time(self, connection: Connection) -> None:
-        """Answer a time request; in lock-step each but a connection's first waits for a session to pass."""
+        """Answer a time request; in lock-step each but a connection's first waits for a step to pass."""
         waits = connection.pulled_time and self.book.market.next_close is not None
         if waits and isinstance(self.schedule, LockStep):
             self.schedule.pull(connection, lambda: self._tell_time(connection))
@@ -286,7 +289,7 @@ class Gateway:
 
 def _schedule(config: GatewayConfig, market: Market, advance: Callable[[int], None]) -> LockStep | Running:
     if config.lock_step:
-        return LockStep(market, config.speed, advance)
+        return LockStep(market, config.speed, advance, step=config.step)
     return Running(market, advance, speed=config.speed or 1, nights=config.nights, tick_s=config.tick_s)
 
 
@@ -302,7 +305,7 @@ def _check(config: GatewayConfig) -> None:
     if config.speed is not None and not config.speed > 0:
         raise ConfigError(f"the speed must be above 0, found {config.speed}")
     if config.nights and config.lock_step:
-        raise ConfigError("in lock-step a session passes for each time request: it has no nights")
+        raise ConfigError("in lock-step a step passes for each time request: it has no nights")
     timed = any(f.every or f.weekly for f in config.faults.faults) if config.faults else False
     if timed and not (config.nights or config.lock_step):
         raise ConfigError("faults at times of day need a clock that runs through nights (--nights), or lock-step")

@@ -84,6 +84,7 @@ def test_the_parts_of_a_bar_are_the_bar(lengths: list[int]) -> None:
     assert parts[0].open == 100.0
     assert parts[-1].close == 101.0
     assert (max(b.high for b in parts), min(b.low for b in parts)) == (103.0, 98.0)
+    assert sum(b.volume for b in parts) == market.series(AAPL.id).table[0, 4]
     assert all(b.low <= min(b.open, b.close) and b.high >= max(b.open, b.close) for b in parts)
     assert all(earlier.close == pytest.approx(later.open) for earlier, later in pairwise(parts))
 

@@ -416,6 +416,22 @@ def test_a_liquidation_closes_a_position_without_an_order_of_ours() -> None:
     assert not target.executions[0].liquidation
 
 
+def test_a_split_changes_what_is_held_pays_the_fraction_and_leaves_orders_as_they_are() -> None:
+    """A third for one: 33 whole units, and a third of one at 301.50."""
+    target = book(flat(4))
+    place(target, 1)
+    session(target)
+    place(target, 2, **limit(50))
+    cash, cost = target.account.cash, target.account.holdings[AAPL.id].cost
+    assert do(target, "split", instrument=AAPL.id, new=1, old=3, price=D("301.50")) == []
+    holding = target.account.holdings[AAPL.id]
+    assert (holding.quantity, target.account.cash - cash, cost - holding.cost) == (33, D("100.50"), D("100.50"))
+    assert [t.terms.quantity for t in target.open_orders()] == [100]
+    assert target.market.last[AAPL.id] == 301.5
+    with pytest.raises(ConfigError, match="after a split"):
+        do(target, "correct", exec_id=target.executions[0].exec_id, quantity=90)
+
+
 def test_an_order_that_was_cancelled_may_still_fill() -> None:
     target = book(flat(4))
     session(target)
@@ -464,6 +480,8 @@ def test_a_restart_loses_what_was_not_sent_and_maybe_the_ids() -> None:
         ("vanish", {"client_id": 1, "order_id": 9}),
         ("fill late", {"client_id": 1, "order_id": 1}),
         ("liquidate", {"instrument": AAPL.id}),
+        ("split", {"instrument": AAPL.id, "new": 2}),
+        ("split", {"instrument": AAPL.id, "new": 0, "price": D(50)}),
         ("order manually", {}),
         ("order manually", {"order": wire_order(order_type="?")}),
     ],
