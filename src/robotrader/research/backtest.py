@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
+from robotrader.data.adjust import Adjust, adjust
 from robotrader.data.panel import Floats, Panel
+from robotrader.engine.agenda import Agenda
 from robotrader.engine.trader import Trader
 from robotrader.execution.fingerprint import fills_hash, orders_hash
 from robotrader.model import (
@@ -20,6 +22,9 @@ from robotrader.model import (
     Cancel,
     Commission,
     CommissionReported,
+    ConfigError,
+    CorporateAction,
+    CorporateActionBooked,
     DataError,
     Deny,
     Fill,
@@ -54,12 +59,14 @@ class BacktestResult(Struct, frozen=True, kw_only=True):
     fills: tuple[Fill, ...]
     commissions: tuple[Commission, ...]
     denied: tuple[Deny, ...]
+    booked: tuple[CorporateActionBooked, ...] = ()
     commands: tuple[AnyCommand, ...] = ()
     final: PortfolioMarked
     equity: Any
     slippage_cost: Decimal
     seconds: float
     limits: str
+    engine: str = "event"
 
     @property
     def orders_hash(self) -> str:
@@ -79,6 +86,7 @@ def run_backtest(
     *,
     limits: RiskLimit,
     fill: FillAt = FillAt.NEXT_OPEN,
+    actions: Sequence[CorporateAction] = (),
     skip_quiet: bool = True,
     keep_commands: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -89,6 +97,9 @@ def run_backtest(
     ----------
     venue : Venue
         Made with the same `fill`; holds costs and slippage.
+    actions : sequence of CorporateAction
+        What happened to these instruments where the panel's prices are raw: booked before the open of the ex date;
+        strategies see prices without splits. A symbol change into what the panel does not hold is left out.
     skip_quiet : bool
         Hand only those bars to the trader at which a strength changes or an order is open; a property
         test holds the result equal to handing over every bar.
@@ -104,11 +115,9 @@ def run_backtest(
     DataError
         A strategy trades an instrument that the panel does not hold.
     """
-    missing = {iid for config in strategies for iid in config.universe} - set(panel.ids)
-    if missing:
-        raise DataError(f"no data for {', '.join(sorted(missing))}; there is: {', '.join(panel.ids)}")
+    check_universe(strategies, panel)
     started = time.perf_counter()
-    run = _Run(panel, venue, keep_commands=keep_commands)
+    run = _Run(panel, venue, actions, keep_commands=keep_commands)
     run.trader.handle(_run_started(strategies, panel, limits))
     if skip_quiet and fill is FillAt.NEXT_OPEN and _can_skip(strategies, panel, limits):
         run.woken(progress)
@@ -117,12 +126,22 @@ def run_backtest(
     return run.result(limits.profile, started)
 
 
+def check_universe(strategies: Sequence[StrategyConfig], panel: Panel) -> None:
+    """Raise for strategies that no backtest can play on this panel."""
+    missing = {iid for config in strategies for iid in config.universe} - set(panel.ids)
+    if missing:
+        raise DataError(f"no data for {', '.join(sorted(missing))}; there is: {', '.join(panel.ids)}")
+    if any(s.stop_loss or s.take_profit for s in strategies):
+        raise ConfigError("a backtest cannot play stop_loss and take_profit orders yet: take them out of the strategy")
+
+
 def _can_skip(strategies: Sequence[StrategyConfig], panel: Panel, limits: RiskLimit) -> bool:
     """Tell whether nothing but strengths and open orders looks at a bar.
 
-    ATR, average volume and a last price carried over missing bars need every bar.
+    ATR, average volume, the split guard and a last price carried over missing bars need every bar.
     """
-    history = limits.max_order_adv_ratio is not None or any(parse_sizer(s.sizer).needs_atr for s in strategies)
+    history = limits.max_order_adv_ratio is not None or limits.split_guard_ratio is not None
+    history = history or any(parse_sizer(s.sizer).needs_atr for s in strategies)
     return not history and not bool(np.isnan(panel.close).any())
 
 
@@ -136,12 +155,21 @@ def _run_started(strategies: Sequence[StrategyConfig], panel: Panel, limits: Ris
 class _Run:
     """One pass over a panel: carries commands to the venue and its answers back."""
 
-    def __init__(self, panel: Panel, venue: Venue, *, keep_commands: bool) -> None:
+    def __init__(self, panel: Panel, venue: Venue, actions: Sequence[CorporateAction], *, keep_commands: bool) -> None:
         self._commands: list[AnyCommand] | None = [] if keep_commands else None
         self.panel = panel
         self.venue = venue
         self._wakes = np.zeros(len(panel), dtype=np.bool_)
         self.trader = Trader(self._source)
+        symbols = {i.symbol for i in panel.instruments}
+        self._actions = tuple(a for a in actions if {a.symbol, a.successor or a.symbol} <= symbols)
+        self._agenda: Agenda | None = None
+        if self._actions and len(panel):
+            first = int(panel.opened[0])
+            self._agenda = Agenda(lambda: self._actions, self.trader.ledger, panel.instruments, since=first)
+            rows = np.searchsorted(panel.opened, [max(a.ex_at, a.known_at) for a in self._actions])
+            self._wakes[[row for at in rows.tolist() for row in (at - 1, at) if 0 <= row < len(panel)]] = True
+        self._booked: list[CorporateActionBooked] = []
         self._orders: dict[str, Order] = {}
         self._fills: list[Fill] = []
         self._commissions: list[Commission] = []
@@ -151,7 +179,10 @@ class _Run:
 
     def _source(self, config: StrategyConfig, instruments: tuple[Instrument, ...]) -> tuple[Manifest, SignalSource]:
         strategy = load_strategy(config.source, config.parameters)
-        rows = strengths(strategy, self.panel.columns(tuple(i.id for i in instruments)))
+        seen = self.panel.columns(tuple(i.id for i in instruments))
+        if self._actions and len(seen):
+            seen = adjust(seen, self._actions, int(seen.ts[-1]), Adjust.SPLITS)
+        rows = strengths(strategy, seen)
         source = PrecomputedRows(rows, self.panel.ts)
         every_view = (config.resize or strategy.manifest.resize) is Resize.EVERY_BAR
         self._wakes |= source.wakes(every_view=every_view)
@@ -189,6 +220,9 @@ class _Run:
 
     def _step(self, row: int, section: tuple[int, int, tuple[Bar, ...]], *, always: bool) -> None:
         opened, ts, bars = section
+        for event in self._agenda.due(opened) if self._agenda else ():
+            self.carry_out(self.trader.handle(event), row, opened)
+            self._note(row)
         if always or not self.venue.idle:
             self.match(bars, row, opened)
             if self.panel.spec is BarSpec.DAY and not self.venue.idle:
@@ -221,6 +255,8 @@ class _Run:
                         self._tell(OrderCanceled(ts_event=ts, ts_init=ts, order_id=command.order_id))
                 case Deny():
                     self._denied.append(command)
+                case CorporateActionBooked():
+                    self._booked.append(command)
                 case _:
                     pass
 
@@ -239,6 +275,10 @@ class _Run:
         self._commissions.append(commission)
         self._tell(OrderFilled(ts_event=hit.ts, ts_init=hit.ts, fill=fill))
         self._tell(CommissionReported(ts_event=hit.ts, ts_init=hit.ts, commission=commission))
+        self._note(row)
+
+    def _note(self, row: int) -> None:
+        """Remember cash and units after a change, for the equity curve."""
         ledger = self.trader.ledger
         cash = float(sum((b.cash for b in ledger.books), Decimal(0)))
         self._changes.append((row, cash, tuple(ledger.quantity(i) for i in self.panel.ids)))
@@ -253,7 +293,7 @@ class _Run:
         end = int(self.panel.ts[-1]) if len(self.panel) else 0
         return BacktestResult(
             orders=tuple(self._orders.values()), fills=tuple(self._fills), commissions=tuple(self._commissions),
-            denied=tuple(self._denied),
+            denied=tuple(self._denied), booked=tuple(self._booked),
             commands=tuple(self._commands or ()), final=self.trader.mark(end), equity=self._equity(),
             slippage_cost=self.venue.slippage_cost, seconds=time.perf_counter() - started, limits=profile,
         )  # fmt: skip

@@ -1,13 +1,15 @@
-"""What an equity curve and a list of fills say; ratios come from empyrical."""
+"""What an equity curve and a list of fills say."""
 
 from collections.abc import Iterable
 from decimal import Decimal
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
 
 from robotrader.data.panel import Floats, Times
-from robotrader.model import Fill, InstrumentId, StrategyId
+from robotrader.model import CorporateActionBooked, Fill, InstrumentId, StrategyId
 
 SESSIONS_PER_YEAR = 252
 _DAY_NS = 86_400_000_000_000
@@ -24,9 +26,17 @@ class Metrics(Struct, frozen=True, kw_only=True):
     volatility: float | None
 
 
+def day_ends(ts: Times) -> Times:
+    """Return the last row of each UTC day."""
+    if not len(ts):
+        return np.empty(0, dtype=np.int64)
+    midnights = np.arange(ts[0] // _DAY_NS + 1, ts[-1] // _DAY_NS + 2) * _DAY_NS
+    return np.unique(np.searchsorted(ts, midnights) - 1)
+
+
 def daily_equity(ts: Times, equity: Floats) -> tuple[Times, Floats]:
     """Return the last equity of each UTC day: arrays of equal length."""
-    last = np.append(np.nonzero(np.diff(ts // _DAY_NS))[0], len(ts) - 1) if len(ts) else np.empty(0, dtype=np.int64)
+    last = day_ends(ts)
     return ts[last], equity[last]
 
 
@@ -38,31 +48,47 @@ def measure(ts: Times, equity: Floats, capital: float) -> Metrics:
     ts, equity : arrays of shape (n,)
         Time in ns UTC and equity at it.
     """
-    import empyrical  # noqa: PLC0415 - pulls pandas and scipy: only when something is measured
+    curve = np.concatenate(([capital], daily_equity(ts, equity)[1]))
+    found = {name: float(value[0]) for name, value in ratios(curve[:, None]).items()}
+    said: dict[str, Any] = {name: value if np.isfinite(value) else None for name, value in found.items()}
+    return Metrics(**said)
 
-    _, daily = daily_equity(ts, equity)
-    curve = np.concatenate(([capital], daily))
+
+def ratios(curve: Floats) -> dict[str, Floats]:
+    """Return the ratios of daily equity curves, shape (n_days + 1, n_curves), by name; NaN where too little happened.
+
+    As empyrical defines them: 252 sessions a year, no risk-free rate, standard deviations of a sample, and the downside
+    of all days.
+    """
     returns = curve[1:] / curve[:-1] - 1
-    drawdown = curve / np.maximum.accumulate(curve) - 1
-    moved = bool(np.any(returns))
-    named = {"sharpe": empyrical.sharpe_ratio, "sortino": empyrical.sortino_ratio,
-             "volatility": empyrical.annual_volatility, "cagr": empyrical.cagr}  # fmt: skip
-    values = {name: _finite(f(returns, period="daily")) if moved else None for name, f in named.items()}
-    return Metrics(total_return=float(curve[-1] / capital - 1), max_drawdown=float(drawdown.min()), **values)
+    count, year, unsaid = len(returns), np.sqrt(SESSIONS_PER_YEAR), np.full(curve.shape[1], np.nan)
+    spread, downside = unsaid, unsaid
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if count > 1:
+            deviation = returns.std(axis=0, ddof=1)
+            spread = np.where(deviation > 0, deviation, np.nan)
+            downside = np.sqrt((np.minimum(returns, 0) ** 2).sum(axis=0) / count)
+        mean = returns.sum(axis=0) / max(count, 1)
+        growth = (curve[-1] / curve[0]) ** (SESSIONS_PER_YEAR / max(count, 1)) - 1
+        return {
+            "total_return": curve[-1] / curve[0] - 1,
+            "cagr": np.where(returns.any(axis=0), growth, np.nan),
+            "sharpe": mean / spread * year,
+            "sortino": mean / downside * year,
+            "max_drawdown": (curve / np.maximum.accumulate(curve, axis=0) - 1).min(axis=0),
+            "volatility": spread * year,
+        }
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def round_trips(fills: Iterable[Fill]) -> int:
+def round_trips(fills: Iterable[Fill], booked: Iterable[CorporateActionBooked] = ()) -> int:
     """Count the times a strategy's position in an instrument came back to zero or changed its sign."""
+    changes = [(f.ts_event, 1, f.strategy, f.instrument, f.side.sign * f.quantity) for f in fills]
+    changes += [(b.ts_event, 0, p.strategy, p.instrument, p.quantity) for b in booked for p in b.postings]
     held: dict[tuple[StrategyId, InstrumentId], int] = {}
     trips = 0
-    for fill in fills:
-        key = (fill.strategy, fill.instrument)
-        before = held.get(key, 0)
-        held[key] = after = before + fill.side.sign * fill.quantity
+    for _, _, strategy, instrument, units in sorted(changes, key=itemgetter(0, 1)):  # actions before fills at the open
+        before = held.get((strategy, instrument), 0)
+        held[strategy, instrument] = after = before + units
         trips += before * after < 0 or (before != 0 and after == 0)
     return trips
 

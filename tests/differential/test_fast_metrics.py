@@ -1,0 +1,27 @@
+"""Ratios against empyrical's: its import takes longer than a backtest."""
+
+import empyrical
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robotrader.research.metrics import measure
+from tests import builders as make
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 400), st.sampled_from([0.0, 0.3, 1.0]))
+def test_ratios_are_those_of_empyrical(seed: int, days: int, quiet: float) -> None:
+    random = np.random.default_rng(seed)
+    returns = random.normal(0.0005, 0.01, days) * (random.random(days) >= quiet)
+    found = measure(
+        make.T0 + make.DAY * np.arange(days), (1_000.0 * np.cumprod(1 + returns)).astype(np.float64), 1_000.0
+    )
+    theirs = {"sharpe": empyrical.sharpe_ratio, "sortino": empyrical.sortino_ratio, "cagr": empyrical.cagr,
+              "volatility": empyrical.annual_volatility, "max_drawdown": empyrical.max_drawdown}  # fmt: skip
+    for name, ratio in theirs.items():
+        ours, other = getattr(found, name), float(ratio(returns))
+        if ours is None:
+            assert not returns.any() or not np.isfinite(other)
+        else:
+            assert ours == pytest.approx(other, rel=1e-6, abs=1e-12), name
