@@ -19,7 +19,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SILENT:
-.PHONY: help install demo test check fmt bench clients clients-env scenarios mutants reliability load latency kills drills chaos crashes docs browser wheel-test assets lock clean
+.PHONY: help install demo test check fmt bench clients clients-env scenarios mutants reliability load lake fast-bench journal-bench journal-load latency kills drills chaos crashes docs browser wheel-test assets lock clean
 
 help: ## list these commands
 	sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-12s%s\n", $$1, $$2 }'
@@ -68,6 +68,18 @@ latency: install ## time from a bar to its order on the wire, against a bare ib_
 
 kills: install ## kill -9 the demo's trader at random moments, 20 times (ARGS="--runs 20 --kills 5 --days 1200")
 	$(PY) -m tests.chaos.kills $(ARGS)
+
+fast-bench: install ## the compiled path against plain NumPy and the event engine (ARGS=--write)
+	$(PY) -m tests.benchmarks.fast $(ARGS)
+
+lake: install ## the lake against Polars alone: import, and one symbol-year read (ARGS="--rounds 5")
+	$(PY) -m tests.benchmarks.lake $(ARGS)
+
+journal-bench: install ## time the journal against bare sqlite3, and its memory (ARGS=--write)
+	$(PY) -m tests.benchmarks.journal $(ARGS)
+
+journal-load: install ## 8 readers and a killed writer on one journal for a minute (ARGS="--seconds 60")
+	$(PY) -m tests.chaos.journal_load $(ARGS)
 
 drills: install ## two traders at once, a frozen one, a locked journal, a full disk: on real processes (wants root)
 	$(PYTEST) -rs tests/integration/system/test_two_traders.py tests/integration/system/test_journal_fails.py $(ARGS)

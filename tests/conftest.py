@@ -6,6 +6,7 @@ An audit hook sees every socket, file and sleep of this process, whichever libra
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shutil
 import sys
@@ -93,3 +94,12 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 def users_environ() -> dict[str, str]:
     """Give the environment from before the harness: a test that installs needs the user's package index and caches."""
     return _users_environ
+
+
+@pytest.fixture(autouse=True)
+def _loggers_stay_as_they_are() -> Iterator[None]:
+    """Undo what a test did to the levels of loggers: runs that are meant to go wrong are hushed."""
+    before = {name: logging.getLogger(name).level for name in ("robotrader", "ib_async.client", "asyncio")}
+    yield
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)

@@ -13,8 +13,11 @@ import msgspec
 import platformdirs
 from msgspec import Meta, Struct, field, structs
 
+from robotrader.adapters.sql.location import checked_url
 from robotrader.data.instruments import instrument_of
-from robotrader.model import BarSpec, ConfigError, Instrument, InstrumentId, RiskLimit, StrategyConfig
+from robotrader.data.retention import RetentionPolicy
+from robotrader.execution.protection import policy_of
+from robotrader.model import BarSpec, ConfigError, Instrument, InstrumentId, RiskLimit, SpecialDay, StrategyConfig
 from robotrader.monitoring.redact import clean
 from robotrader.portfolio.sizing import parse_sizer
 from robotrader.risk.limits import profile
@@ -34,6 +37,8 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class BrokerSettings(Section, frozen=True, kw_only=True):
     """Where IB Gateway or TWS listens. `account` must be what it reports, and begin with `account_prefix`.
 
+    `backfill_client_id` is that of `data backfill`, which may run beside the trader.
+
     `restart_at`, `restart_zone`: when the gateway restarts itself each day, as its settings say; from two minutes
     before, nothing new is begun. `logins_per_hour` bounds the logins, over restarts of the trader too.
     `lock_step`: time stands until the broker sends it (gateway simulator only).
@@ -42,6 +47,7 @@ class BrokerSettings(Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 4002
     client_id: Annotated[int, Meta(ge=0, le=2_147_483_647)] = 1
+    backfill_client_id: Annotated[int, Meta(ge=0, le=2_147_483_647)] = 2
     account: str = ""
     account_prefix: str = "DU"
     restart_at: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "23:45"
@@ -60,10 +66,14 @@ class InstrumentSettings(Section, frozen=True, kw_only=True):
 
 
 class DataSettings(Section, frozen=True, kw_only=True):
-    """What is watched: instrument ids (`AAPL.NASDAQ`) or tables, and the bars' length."""
+    """What is watched: instrument ids (`AAPL.NASDAQ`) or tables, and the bars' length.
+
+    `special_days`: closures and hours that the calendar does not know yet.
+    """
 
     universe: tuple[str | InstrumentSettings, ...] = ()
     bar_spec: BarSpec = BarSpec.DAY
+    special_days: tuple[SpecialDay, ...] = ()
 
 
 class RiskSettings(RiskLimit, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,6 +87,15 @@ class DashboardSettings(Section, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: Port = 8787
+
+
+class JournalSettings(Section, frozen=True, kw_only=True):
+    """Where the journal is: `url` of a PostgreSQL database, without a password; empty for a file in the state folder.
+
+    A state folder keeps the journal that it began with.
+    """
+
+    url: str = ""
 
 
 class LogSettings(Section, frozen=True, kw_only=True):
@@ -95,8 +114,10 @@ class Settings(Section, frozen=True, kw_only=True):
     data: DataSettings = DataSettings()
     risk: RiskSettings = RiskSettings()
     strategies: tuple[StrategyConfig, ...] = field(name="strategy", default=())
+    journal: JournalSettings = JournalSettings()
     dashboard: DashboardSettings = DashboardSettings()
     log: LogSettings = LogSettings()
+    retention: RetentionPolicy = RetentionPolicy()
 
     @property
     def state_dir(self) -> Path:
@@ -291,6 +312,8 @@ def _convert(document: dict[str, Any], origins: Origins) -> Settings:
 def _check(settings: Settings) -> None:
     """Refuse values that fit their types but not each other."""
     _check_universe(settings.instruments)
+    if settings.journal.url:
+        checked_url(settings.journal.url)
     for name in _limit_names():
         value = getattr(settings.risk, name)
         if isinstance(value, int | float | Decimal) and value < 0:
@@ -322,6 +345,10 @@ def _check_strategy(strategy: StrategyConfig, key: str, universe: list[Instrumen
         parse_sizer(strategy.sizer)
     except ConfigError as error:
         raise ConfigError(f"{key}.sizer: {error.message}") from error
+    try:
+        policy_of(strategy, version="")
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error.message}") from error
 
 
 def _flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:

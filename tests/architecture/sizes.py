@@ -17,7 +17,7 @@ CLASS_LINES = 200
 PUBLIC_METHODS = 12
 FUNCTION_LINES = 40  # of the body, without its docstring
 POSITIONAL_ARGUMENTS = 4
-BUDGET = 6_000  # of src; a milestone may raise it (docs/architecture.md section 14), until then: delete first
+BUDGET = 25_000  # of src, with everything
 
 Measure = tuple[int, str, int, int]  # line, what, size, limit
 

@@ -29,6 +29,11 @@ FLOWS = {
     "start-up, entry, exit, end of the day": Plan(seed=0, sessions=5),
     "two symbols, sized by percent": Plan(seed=0, sessions=4, symbols=("AAA", "BBB"), sizer="percent:0.02"),
     "partial fill": Plan(seed=0, sessions=5, participation=2e-5),
+    "bracket, replaced as the position grows, shrinks and turns": Plan(
+        seed=0, sessions=6, strategy="Waves", stop_loss="percent:0.1", take_profit="percent:0.1"
+    ),
+    "stop-out": Plan(seed=0, sessions=5, stop_loss="percent:0.01"),
+    "bracket of a partial fill": Plan(seed=0, sessions=5, participation=2e-5, stop_loss="percent:0.05"),
     "cancel by a halt": Plan(seed=0, sessions=3, halts=3, slow_s=0.5),
     "stop and start": Plan(seed=0, sessions=5, stops=2),
     "reconnect with an order on its way": Plan(
@@ -108,12 +113,13 @@ def main() -> int:
     """Play all singles, or a sample of them, and the pairs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, help="so many of the singles only")
+    parser.add_argument("--flow", choices=FLOWS, help="this one only")
     parser.add_argument("--pairs", type=int, default=40, help="for each flow")
     parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
     options = parser.parse_args()
     hush()
     started = time.monotonic()
-    by_flow = [singles(flow) for flow in FLOWS]
+    by_flow = [singles(flow) for flow in ([options.flow] if options.flow else FLOWS)]
     cases = [case for flow in by_flow for case in flow]
     if options.sample is not None:
         cases = Random(options.sample).sample(cases, min(options.sample, len(cases)))

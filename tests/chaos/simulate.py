@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from tests.chaos.judge import explained, violations
+from tests.chaos.judge import HIDDEN, explained, judged
 from tests.chaos.plan import draw
 from tests.chaos.world import CRASH, Played, play
 from tests.scenarios import page
@@ -27,7 +27,8 @@ ALL_CELLS_FROM = 2_000
 """So many seeds must meet every reachable cell."""
 SENTENCE = (
     "{seeds} seeds, of which {counted} count: an order was on its way when a fault or a crash hit. {crashes} crashes "
-    "and {orders} orders sent: {duplicates} duplicates, {lost} lost, {failed} failed. {halted} runs ended halted."
+    "and {orders} orders sent: {duplicates} duplicates, {lost} lost, {failed} failed. {halted} runs ended halted; in "
+    "{hidden} the books differ from the broker's, and none of its messages, answers to comparisons included, said so."
 )
 
 
@@ -36,6 +37,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
     seed: int
     wrong: tuple[str, ...]
+    hidden: tuple[str, ...]
     cells: tuple[tuple[str, str], ...]
     crashes: int
     halted: str
@@ -56,6 +58,7 @@ class Report(Struct, frozen=True, kw_only=True):
     orders: int
     duplicates: int
     lost: int
+    hidden: int
     halted: int
     empty_cells: list[str]
     failing: list[int]
@@ -65,8 +68,10 @@ def run(seed: int) -> Verdict:
     """Play and judge a seed."""
     hush()
     played = play(draw(seed))
+    found = judged(played)
     return Verdict(
-        seed=seed, wrong=tuple(violations(played)), cells=cells(played), crashes=played.ends.count(CRASH),
+        seed=seed, wrong=tuple(s for s in found if not s.startswith(HIDDEN)),
+        hidden=tuple(s for s in found if s.startswith(HIDDEN)), cells=cells(played), crashes=played.ends.count(CRASH),
         halted=explained(played).partition(":")[0], placed=len(played.record.placements), digest=played.digest,
     )  # fmt: skip
 
@@ -111,7 +116,8 @@ def summary(verdicts: Sequence[Verdict], seconds: float) -> Report:
         passed=len(verdicts) - len(failing), failed=len(failing) + len(missing), seconds=round(seconds, 1),
         seeds=len(verdicts), counted=sum(bool(v.cells) for v in verdicts), crashes=sum(v.crashes for v in verdicts),
         orders=sum(v.placed for v in verdicts), duplicates=sum(w.startswith("duplicate") for w in wrong),
-        lost=sum(w.startswith("lost") for w in wrong), halted=sum(bool(v.halted) for v in verdicts),
+        lost=sum(w.startswith("lost") for w in wrong),
+        hidden=sum(bool(v.hidden) for v in verdicts), halted=sum(bool(v.halted) for v in verdicts),
         empty_cells=missing, failing=failing[:20],
     )  # fmt: skip
 
@@ -163,7 +169,7 @@ def _tell(seed: int) -> int:
     for line in (*played.record.placements, *played.record.executions, *played.hits):
         print(line)
     print(f"ends: {played.ends}, {explained(played) or 'ACTIVE'}, digest {played.digest}")
-    wrong = violations(played)
+    wrong = judged(played)
     print("\n".join(wrong) or "all holds")
     return 1 if wrong else 0
 

@@ -66,7 +66,9 @@ def test_a_crash_ends_a_life_and_the_next_one_goes_on() -> None:
 
 
 def test_a_long_run_fails_for_a_cell_that_no_seed_met(monkeypatch: pytest.MonkeyPatch) -> None:
-    verdict = Verdict(seed=1, wrong=(), cells=(("half-open", "SENDING"),), crashes=0, halted="", placed=1, digest="")
+    verdict = Verdict(
+        seed=1, wrong=(), hidden=(), cells=(("half-open", "SENDING"),), crashes=0, halted="", placed=1, digest=""
+    )
     assert summary([verdict], 0.0).failed == 0
     monkeypatch.setattr(simulate, "ALL_CELLS_FROM", 1)
     report = summary([verdict], 0.0)

@@ -21,6 +21,7 @@ from msgspec import Struct
 from robotrader import bootstrap
 from robotrader.adapters.calendar import session_table
 from robotrader.adapters.sql.verify import VerifyReport
+from robotrader.bootstrap import trading
 from robotrader.config import BrokerSettings, DataSettings, Settings
 from robotrader.data.panel import Panel
 from robotrader.data.seeded import SeedSpec, generate
@@ -36,6 +37,7 @@ from robotrader.simulation.gateway.faults import Fault, FaultScript
 from robotrader.simulation.gateway.record import LOG_NAME
 from robotrader.simulation.gateway.schedule import LockStep
 from robotrader.simulation.gateway.script import Rule
+from robotrader.simulation.gateway.tickets import UNSENT
 from robotrader.simulation.venue import Venue
 from robotrader.strategy.loading import trailing_source
 from tests.chaos.crash import Mortality, Point
@@ -49,7 +51,7 @@ SCRATCH = next((p for p in (Path("/dev/shm"),) if p.is_dir()), None)  # noqa: S1
 _BARS = 90
 _HALTED_COMMITS = 10
 _ACCOUNT = "DU1234567"
-_FLIP = f"{Path(__file__).parents[1] / 'scenarios' / 'flip.py'}:Flip"
+_FLIP = f"{Path(__file__).parents[1] / 'scenarios' / 'flip.py'}:"
 _LIVES = 40
 _LIFE_S = 20_000.0
 _AGAIN_S, _NO_SESSION_S = 5.0, 40.0
@@ -144,7 +146,7 @@ class _Stage:
             patch.setattr(Rule, "happens", noted)
             patch.setattr(WriteAhead, "__init__", begun)
             patch.setattr(runner, "WATCH_S", 0.2 if self._plan.halts else _AGAIN_S)
-            patch.setattr(bootstrap, "CALENDAR", SPAN)
+            patch.setattr(trading, "CALENDAR", SPAN)
             yield
 
     def _name(self, fault: Fault) -> str:
@@ -173,7 +175,9 @@ class _Stage:
 
     def _doubtful(self, gateway: Gateway) -> bool:
         """Tell, once, whether an order changed at the broker while the last life ended: only another can see it."""
-        self._open = frozenset(t.order.order_ref for t in gateway.book.blotter.tickets.values() if t.open)
+        self._open = frozenset(
+            t.order.order_ref for t in gateway.book.blotter.tickets.values() if t.open and t.held != UNSENT
+        )
         orders = self._last.orders.open_orders() if self._last is not None and not self._again else []
         self._again = self._again or any(w.order.id not in self._open for w in orders)
         return bool(orders) and self._again
@@ -247,8 +251,9 @@ class _Stage:
 
     def _settings(self, port: int) -> Settings:
         universe = tuple(i.id for i in self._panel.instruments[: len(self._plan.symbols)])
-        flip = StrategyConfig(id=StrategyId("flip"), source=_FLIP, universe=universe, capital=CASH,
-                              sizer=self._plan.sizer)  # fmt: skip
+        flip = StrategyConfig(id=StrategyId("flip"), source=_FLIP + self._plan.strategy, universe=universe,
+                              capital=CASH, sizer=self._plan.sizer, stop_loss=self._plan.stop_loss,
+                              take_profit=self._plan.take_profit)  # fmt: skip
         broker = BrokerSettings(port=port, account=_ACCOUNT, client_id=7, lock_step=True)
         return Settings(broker=broker, data=DataSettings(universe=universe), strategies=(flip,))
 

@@ -1,4 +1,4 @@
-"""The eighteen bugs that an order path must not survive: how each is planted, and which tests must then fail."""
+"""The eighteen bugs that an order path must not survive, and six of protection: how each is planted, what must fail."""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -14,6 +14,8 @@ from robotrader.adapters.sql import engine as sql_engine
 from robotrader.adapters.sql import statements
 from robotrader.adapters.sql.journal import SqlTransaction
 from robotrader.engine import recovery
+from robotrader.engine.orders import WorkingOrders
+from robotrader.engine.protection import Protection
 from robotrader.engine.settlement import Settlement
 from robotrader.engine.trader import Trader
 from robotrader.engine.write_ahead import WriteAhead
@@ -25,6 +27,7 @@ from tests.scenarios import mutants as incidents
 
 Patch = pytest.MonkeyPatch
 _ENGINE, _IBKR, _FILE = "tests/unit/engine/", "tests/integration/ibkr/", "tests/integration/sql/test_file.py::"
+_PROTECTION = _ENGINE + "test_protection.py::"
 
 
 class Mutant(Struct, frozen=True, kw_only=True):
@@ -217,6 +220,51 @@ def _float_money(patch: Patch) -> None:
     patch.setattr(Book, "trade", trade)
 
 
+def _members_move_alone(patch: Patch) -> None:
+    """Set every order of a family in motion by itself."""
+    patch.setattr("robotrader.engine.write_ahead.any", lambda _: False, raising=False)
+
+
+def _join_what_is_spent(patch: Patch) -> None:
+    """Put orders into a group that had a fill."""
+    patch.setattr(WorkingOrders, "is_spent", lambda *_: False)
+
+
+def _exit_stays_alone(patch: Patch) -> None:
+    """Let an exit and the stop sell the same position."""
+
+    def family(self: Protection, order: Order, *, held: int) -> Any:
+        found = making(self, order, held=held)
+        return found if found is None or len(found) > 1 else (order,)
+
+    making = Protection.family
+    patch.setattr(Protection, "family", family)
+
+
+def _broker_sizes_are_not_ours(patch: Patch) -> None:
+    """Ask for a size that the broker is about to give by itself."""
+    patch.setattr(Protection, "_sized_by_broker", lambda *_: False)
+
+
+def _change_before_its_record(patch: Patch) -> None:
+    """Write a change to the socket first, and down afterwards."""
+
+    async def replace(self: WriteAhead, changes: Sequence[Order]) -> None:
+        late: list[Any] = []
+
+        async def later(events: Sequence[Any]) -> list[Any]:
+            late.extend(events)
+            return []
+
+        with pytest.MonkeyPatch.context() as meanwhile:
+            meanwhile.setattr(self, "record", later)
+            await replacing(self, changes)
+        await self.record(late)
+
+    replacing = WriteAhead._replace
+    patch.setattr(WriteAhead, "_replace", replace)
+
+
 def _scenario(stem: str) -> str:
     return f"tests/scenarios/test_scenarios.py::test_the_scenario_holds[{stem}]"
 
@@ -261,6 +309,8 @@ MUTANTS = (
     )),
     Mutant(name="latch or epoch not re-read in T2", plant=_no_second_look, tests=(
         _ENGINE + "test_write_ahead.py::test_a_halt_between_decision_and_sending_voids_the_order",
+        _ENGINE + "test_write_ahead_changes.py::"
+        "test_a_halt_between_decision_and_wire_refuses_the_change_and_the_terms_stand",
     )),
     Mutant(name="stale epoch can send", plant=_stale_epoch, tests=(
         _ENGINE + "test_write_ahead.py::test_a_process_that_lost_the_journal_sends_nothing_and_says_so",
@@ -276,6 +326,29 @@ MUTANTS = (
     )),
     Mutant(name="timestamp ordering instead of seq", plant=_order_by_time, tests=(
         _scenario("S13-restart-duplicates"),
+    )),
+    Mutant(name="a stop stays as it was made", plant=incidents.a_stop_stays_as_it_was_made, tests=(
+        _PROTECTION + "test_a_position_that_grows_has_each_order_changed_once",
+        _PROTECTION + "test_a_position_that_turns_round_has_new_orders_for_the_other_side",
+        "tests/property/test_protection.py::test_at_rest_the_stops_are_for_what_is_held",
+    )),
+    Mutant(name="a family's orders move alone", plant=_members_move_alone, tests=(
+        _PROTECTION + "test_an_entry_takes_its_protection_along_and_only_the_last_of_them_sets_all_in_motion",
+    )),
+    Mutant(name="a spent group is joined", plant=_join_what_is_spent, tests=(
+        _PROTECTION + "test_protection_of_a_group_that_had_a_fill_makes_way_for_the_exit",
+        _PROTECTION + "test_a_stop_that_was_lost_from_a_group_that_had_a_fill_is_made_anew_in_another",
+    )),
+    Mutant(name="an exit joins no group", plant=_exit_stays_alone, tests=(
+        _PROTECTION + "test_an_exit_joins_the_group_so_that_only_one_of_them_ends_the_position",
+        _PROTECTION + "test_a_stop_that_fills_takes_the_exit_of_its_group_along",
+    )),
+    Mutant(name="sizes that are the broker's are asked for", plant=_broker_sizes_are_not_ours, tests=(
+        _PROTECTION + "test_while_the_entry_fills_the_broker_sizes_its_protection_and_nothing_is_asked_of_it",
+    )),
+    Mutant(name="a change leaves before its record", plant=_change_before_its_record, tests=(
+        _ENGINE + "test_write_ahead_changes.py::"
+        "test_a_change_goes_over_the_wire_only_after_it_was_decided_and_recorded",
     )),
     Mutant(name="float money", plant=_float_money, tests=(
         "tests/property/test_ledger.py::test_cash_is_capital_less_what_was_bought_plus_what_was_sold_less_costs",

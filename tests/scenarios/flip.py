@@ -1,10 +1,11 @@
-"""A strategy whose decisions are known beforehand: in after an even day of the month, out after an odd one."""
+"""Strategies whose decisions are known beforehand, by the date."""
 
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from robotrader.data.panel import Floats, Panel
+from robotrader.data.panel import Floats, Panel, Times
 from robotrader.model import BarSpec, Manifest, Parameter, StrategyId
 
 
@@ -23,7 +24,28 @@ class Flip:
 
     def signals(self, panel: Panel) -> Floats:
         """Return 1 on even days of the month, 0 on odd ones."""
-        days = panel.ts.astype("datetime64[ns]").astype("datetime64[D]")
-        day_of_month = (days - days.astype("datetime64[M]")).astype(np.int64) + 1
-        held = (day_of_month % 2 == 0).astype(np.float64)
-        return np.repeat(held[:, None], len(panel.instruments), axis=1)
+        return _everywhere((_day_of_month(panel) % 2 == 0).astype(np.float64), panel)
+
+
+class Waves(Flip):
+    """Begin, add, take off, turn round, end: a day each, again and again."""
+
+    STRENGTHS = np.array([0.5, 1.0, 0.5, -0.5, 0.0])
+
+    def signals(self, panel: Panel) -> Floats:
+        """Return what the day of the week asks for, Monday to Friday."""
+        return _everywhere(self.STRENGTHS[(_days(panel).astype(np.int64) + 3) % 7 % len(self.STRENGTHS)], panel)
+
+
+def _days(panel: Panel) -> NDArray[np.datetime64]:
+    return panel.ts.astype("datetime64[ns]").astype("datetime64[D]")
+
+
+def _day_of_month(panel: Panel) -> Times:
+    days = _days(panel)
+    of_month: Times = (days - days.astype("datetime64[M]")).astype(np.int64) + 1
+    return of_month
+
+
+def _everywhere(column: Floats, panel: Panel) -> Floats:
+    return np.repeat(column[:, None], len(panel.instruments), axis=1)

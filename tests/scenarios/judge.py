@@ -27,7 +27,8 @@ def _new_orders(outcome: Outcome) -> list[Placement]:
 
 def _never_twice(_: Expect, outcome: Outcome) -> Iterator[str]:
     """No scenario allows a second order of one intent."""
-    for ref, count in Counter(p.order_ref for p in outcome.record.placements if p.order_ref).items():
+    placed = (p for p in outcome.record.placements if not p.modify)
+    for ref, count in Counter(p.order_ref for p in placed if p.order_ref).items():
         if count > 1:
             yield f"order {ref} was placed {count} times"
 
@@ -37,6 +38,10 @@ def _counts(expect: Expect, outcome: Outcome) -> Iterator[str]:
         yield f"{found} orders were taken by the gateway, expected {expect.orders}"
     if (found := len(outcome.record.executions)) != expect.fills:
         yield f"{found} fills, expected {expect.fills}"
+    if (found := sum(p.modify and p.code == 0 for p in outcome.record.placements)) != expect.changes:
+        yield f"{found} changes were taken by the gateway, expected {expect.changes}"
+    if outcome.stops != expect.stops:
+        yield f"stops for {outcome.stops} rest at the gateway, expected {expect.stops}"
     refused = [p.code for p in outcome.record.placements if p.code]
     if refused:
         yield f"the gateway refused orders: {refused}"

@@ -7,24 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from robotrader import bootstrap
 from robotrader.adapters import process_files
-from robotrader.adapters.ibkr import interpreter, supervisor
+from robotrader.adapters.ibkr import interpreter, supervisor, translate
 from robotrader.adapters.ibkr.budget import LoginBudget
 from robotrader.adapters.ibkr.errors import ErrorClass
+from robotrader.adapters.ibkr.foreign import Foreign
 from robotrader.adapters.ibkr.heartbeat import TimeRequests
-from robotrader.adapters.ibkr.interpreter import Interpreter
 from robotrader.adapters.ibkr.resets import ResetSchedule
 from robotrader.adapters.ibkr.supervisor import Supervisor
 from robotrader.adapters.sql import journal
 from robotrader.adapters.sql.journal import SqlJournal
-from robotrader.engine import settlement
+from robotrader.bootstrap import trading
+from robotrader.engine import corporate, settlement
+from robotrader.engine.agenda import Agenda
 from robotrader.engine.control import Control
+from robotrader.engine.protection import Changes, Protection
 from robotrader.engine.reconciliation import Reconciliation
 from robotrader.engine.recovery import Unsettled, unsettled
 from robotrader.engine.write_ahead import WriteAhead
-from robotrader.model import InvariantViolation, OrderFilled, OrderState
+from robotrader.model import InvariantViolation, Order, OrderFilled, OrderState
 from robotrader.risk import checks, gate
 from tests.fakes import MemoryStorage, MemoryTransaction
 
@@ -169,7 +172,7 @@ def no_folder_lock(patch: Patch) -> None:
         (state / process_files.FOLDER).mkdir(parents=True, exist_ok=True)
         yield
 
-    patch.setattr(bootstrap, "single_writer", nobody_asks)
+    patch.setattr(trading, "single_writer", nobody_asks)
 
 
 def an_old_epoch_goes_on(patch: Patch) -> None:
@@ -188,7 +191,7 @@ def an_old_epoch_goes_on(patch: Patch) -> None:
 
 def ignore_executions_of_others(patch: Patch) -> None:
     """Book only what our own orders did."""
-    patch.setattr(Interpreter, "_external_fill", lambda *_: ())
+    patch.setattr(Foreign, "fill", lambda *_: None)
 
 
 def a_cancel_is_the_end(patch: Patch) -> None:
@@ -205,12 +208,42 @@ def a_cancel_is_the_end(patch: Patch) -> None:
 
 def a_correction_is_a_new_fill(patch: Patch) -> None:
     """Book every revision of an execution beside the one that it corrects."""
-    patch.setattr(interpreter, "_execution_id", lambda fields: (fields["execId"], 1))
+    patch.setattr(interpreter, "execution_id", lambda fields: (fields["execId"], 1))
 
 
 def no_rate_limit(patch: Patch) -> None:
     """Let every order through that is well by itself, however many there are."""
     patch.setattr(gate, "CHECKS", tuple(c for c in checks.CHECKS if c is not checks.message_rate))
+
+
+def forget_corporate_actions(patch: Patch) -> None:
+    """Let splits and dividends pass by the books."""
+    patch.setattr(Agenda, "due", lambda *_: [])
+
+
+def trust_every_jump(patch: Patch) -> None:
+    """Take every price for what it says."""
+    patch.setattr(corporate, "near_split", lambda *_: None)
+
+
+def the_entry_goes_alone(patch: Patch) -> None:
+    """Protect a position when it is there: until then nothing of it is at the broker."""
+    patch.setattr(Protection, "family", lambda _self, order, **_: (order,))
+
+
+def groups_are_forgotten(patch: Patch) -> None:
+    """Send an exit beside the stop, as if they had nothing to do with each other."""
+
+    def place(order: Order, *about: Any, **options: Any) -> Any:
+        return placing(structs.replace(order, oca_group=None), *about, **options)
+
+    placing = translate.place
+    patch.setattr(translate, "place", place)
+
+
+def a_stop_stays_as_it_was_made(patch: Patch) -> None:
+    """Believe that what protected a position yesterday protects it for ever."""
+    patch.setattr(Protection, "follow", lambda *_, **__: Changes())
 
 
 MUTANTS: dict[str, Callable[[Patch], None]] = {
@@ -220,5 +253,7 @@ MUTANTS: dict[str, Callable[[Patch], None]] = {
         give_up_after_one_attempt, believe_the_stream, no_heartbeat, know_no_resets, never_ask_for_a_person,
         no_login_budget, send_without_a_record, leave_every_stop_to_people, no_folder_lock, an_old_epoch_goes_on,
         ignore_executions_of_others, a_cancel_is_the_end, a_correction_is_a_new_fill, no_rate_limit,
+        the_entry_goes_alone, groups_are_forgotten, a_stop_stays_as_it_was_made,
+        forget_corporate_actions, trust_every_jump,
     )
 }  # fmt: skip

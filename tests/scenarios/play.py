@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -11,15 +13,18 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from msgspec import Struct
 
 from robotrader import bootstrap
 from robotrader.adapters.calendar import session_table
 from robotrader.adapters.sql.verify import VerifyReport
+from robotrader.bootstrap import trading
 from robotrader.cli import read as cli
 from robotrader.cli.command import Call
 from robotrader.config import BrokerSettings, DataSettings, Settings
+from robotrader.data.panel import PRICES, VALUES, Panel
 from robotrader.data.seeded import SeedSpec, generate
 from robotrader.engine import reconciliation, runner
 from robotrader.engine.recovery import replay
@@ -29,6 +34,7 @@ from robotrader.model import (
     AnyEvent,
     InstrumentId,
     LinkChanged,
+    OrderType,
     RoboTraderError,
     StrategyConfig,
     StrategyId,
@@ -42,21 +48,22 @@ from robotrader.simulation.venue import Venue
 from robotrader.strategy.loading import trailing_source
 from tests.chaos.crash import SimCrash
 from tests.scenarios.deeds import copy_journal, hold_lock, mortal, restore_journal
-from tests.scenarios.script import Kill, Lock, Request, Restore, Rival, Scenario
+from tests.scenarios.script import Kill, Lock, Request, Restore, Rival, Scenario, Split
 from tests.virtual.loop import VirtualLoop, run
 
 EXCHANGE = ZoneInfo("America/New_York")
 SESSIONS = session_table("2023-06-01", "2024-12-31")
 CASH = Decimal(1_000_000)
 _ACCOUNT = "DU1234567"
-_FLIP = f"{Path(__file__).with_name('flip.py')}:Flip"
+_STRATEGIES = f"{Path(__file__).with_name('flip.py')}:"
 _NS = 10**9
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
     """What came of a scenario: the journal's records, the gateway's own, what was seen on the way.
 
-    `killed` counts the kills that happened, `rivals` says how each rival ended.
+    `killed` counts the kills that happened, `rivals` says how each rival ended; `stops` are the units that stops at the
+    gateway sell, less those they buy.
     """
 
     events: Sequence[AnyEvent]
@@ -71,6 +78,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     probes: dict[float, dict[str, Any]]
     killed: int
     rivals: Sequence[str]
+    stops: dict[str, int]
 
     @property
     def links(self) -> list[LinkChanged]:
@@ -91,10 +99,10 @@ def play(scenario: Scenario, state: Path) -> Outcome:
     """Play a scenario in an empty folder, from its start to its end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "WATCH_S", 60.0)  # what operators ask for is heard at the next tick
-        patch.setattr(bootstrap, "TICK_S", scenario.tick)
+        patch.setattr(trading, "TICK_S", scenario.tick)
         patch.setattr(reconciliation, "_GLANCE_NS", round(max(60.0, 15 * scenario.tick) * _NS))  # a night has many
         if scenario.locks:
-            patch.setattr(bootstrap, "database", partial(bootstrap.database, busy_timeout_s=0.0))
+            patch.setattr(trading, "database", partial(bootstrap.database, busy_timeout_s=0.0))
         return run(lambda loop: _Stage(scenario, state, loop).play(), latency_s=0.002)
 
 
@@ -108,26 +116,47 @@ async def _ended(life: Coroutine[Any, Any, str]) -> str:
         return "killed"
 
 
+def _not_split_yet(panel: Panel, split: Split) -> Panel:
+    """Return the bars as they were traded: those before the ex date in old units."""
+    before = int(np.searchsorted(panel.opened, _nanos(split.ex_date)))
+    k = [i.symbol for i in panel.instruments].index(split.symbol)
+    cells = {name: getattr(panel, name).copy() for name in VALUES}
+    for name in PRICES:
+        cells[name][:before, k] *= split.new / split.old
+    cells["volume"][:before, k] *= split.old / split.new
+    return dataclasses.replace(panel, **cells)
+
+
+def _nanos(text: str) -> int:
+    """Return a time at the exchange, ns UTC."""
+    return round(datetime.fromisoformat(text).replace(tzinfo=EXCHANGE).timestamp()) * _NS
+
+
 class _Stage:
     def __init__(self, scenario: Scenario, state: Path, loop: VirtualLoop) -> None:
         self._scenario = scenario
         self._state = state
         self._loop = loop
-        self._start = round(datetime.fromisoformat(scenario.start).replace(tzinfo=EXCHANGE).timestamp()) * _NS
+        self._start = _nanos(scenario.start)
         self._shift = 0.0
-        self._panel = generate(SeedSpec(seed=scenario.seed, symbols=scenario.symbols, bars=380), SESSIONS)
+        panel = generate(SeedSpec(seed=scenario.seed, symbols=scenario.symbols, bars=380), SESSIONS)
+        for split in scenario.splits:
+            panel = _not_split_yet(panel, split)
+        self._panel = panel
         self._probes: dict[float, dict[str, Any]] = {}
         self._reason = ""
         self._over = asyncio.Event()
         self._kills = list(scenario.kills)
 
     async def play(self) -> Outcome:
+        if known := [s for s in self._scenario.splits if s.known]:
+            self._announce(known)
         gateway = self._gateway()
         port = await gateway.serve()
         timeline = [self._loop.create_task(step) for step in self._steps()]
         rivals = [self._loop.create_task(self._rival(port, rival)) for rival in self._scenario.rivals]
         try:
-            await self._trade(port)
+            await self.run_trader(port)
         finally:
             self._over.set()
             for step in timeline:
@@ -150,7 +179,7 @@ class _Stage:
     def _now(self) -> int:
         return self._start + round((self._loop.time() + self._shift) * _NS)
 
-    async def _trade(self, port: int) -> None:
+    async def run_trader(self, port: int) -> None:
         """Run the trader to the end of the scenario; a kill leaves what is on disk and starts another life."""
         restores = {restore.at: restore for restore in self._scenario.restores}
         for end in sorted([*self._scenario.restarts, *restores, self._scenario.lasts]):
@@ -185,7 +214,7 @@ class _Stage:
         settings = self._settings(port, client_id=rival.client_id)
         if rival.locked:
             return await _ended(bootstrap.trade(settings, self._trader, stop=self._over, now=self._now))
-        return await _ended(bootstrap._trade(settings, self._trader, self._over, self._now))
+        return await _ended(bootstrap.run_trader(settings, self._trader, self._over, self._now))
 
     @property
     def _trader(self) -> Path:
@@ -196,15 +225,16 @@ class _Stage:
 
     def _settings(self, port: int, *, client_id: int = 7) -> Settings:
         universe = tuple(i.id for i in self._panel.instruments)
-        copies = self._scenario.copies
+        copies, scenario = self._scenario.copies, self._scenario
         names = ["flip"] if copies == 1 else [f"flip{n}" for n in range(copies)]
         return Settings(
             broker=BrokerSettings(
                 port=port, account=_ACCOUNT, client_id=client_id, restart_at=self._scenario.restart_at
             ), data=DataSettings(universe=universe),
             strategies=tuple(
-                StrategyConfig(id=StrategyId(name), source=_FLIP, universe=universe, capital=CASH / copies,
-                               sizer=f"fixed:{100 + n if copies == 1 else 1 + n}")
+                StrategyConfig(id=StrategyId(name), source=_STRATEGIES + scenario.strategy, universe=universe,
+                               capital=CASH / copies, sizer=f"fixed:{100 + n if copies == 1 else 1 + n}",
+                               stop_loss=scenario.stop_loss, take_profit=scenario.take_profit)
                 for n, name in enumerate(names)
             ),
         )  # fmt: skip
@@ -216,6 +246,12 @@ class _Stage:
             *map(self._request, scenario.requests), *map(self._back_up, scenario.restores),
             *map(self._lock, scenario.locks),
         ]  # fmt: skip
+
+    def _announce(self, splits: Sequence[Split]) -> None:
+        file = self._state / "actions.csv"
+        rows = [f"{s.symbol},{s.last_cum_day},split,{s.new / s.old}" for s in splits]
+        file.write_text("\n".join(["symbol,last_cum_day,kind,ratio_or_cash", *rows]), encoding="utf-8")
+        bootstrap.import_actions(file, self._trader)
 
     async def _request(self, request: Request) -> None:
         await asyncio.sleep(request.at)
@@ -242,12 +278,15 @@ class _Stage:
     async def _outcome(self, gateway: Gateway, rivals: Sequence[str]) -> Outcome:
         rows = await bootstrap.journal_rows(self._trader)
         record = GatewayRecord.read(self._state / "gateway")
-        prices = gateway.book.market.last
+        prices, stops = gateway.book.market.last, Counter[str]()
+        for order in gateway.book.venue.open_orders.values():
+            if order.type is OrderType.STOP:
+                stops[order.instrument.partition(".")[0]] -= order.side.sign * order.quantity
         worth = record.cash + sum((q * Decimal(repr(prices[i])) for i, q in record.positions.items()), Decimal(0))
         return Outcome(
             events=[decode_event(r.payload) for r in rows if r.kind == "event"], record=record, start=self._start,
             commands=[decode_command(r.payload) for r in rows if r.kind == "command"], rivals=rivals,
-            killed=len(self._scenario.kills) - len(self._kills),
+            killed=len(self._scenario.kills) - len(self._kills), stops=dict(stops),
             verified=bootstrap.verify(self._trader), ended=self._reason, loss=CASH - worth, probes=self._probes,
             logins=[json.loads(line)["ts"] for line in (self._trader / bootstrap.LOGINS).read_text().split()],
             trader=replay(rows, trailing_source).trader,

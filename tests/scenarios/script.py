@@ -78,6 +78,17 @@ class Rival(_Part, frozen=True, kw_only=True):
     locked: bool = True
 
 
+class Split(_Part, frozen=True, kw_only=True):
+    """On `ex_date` prices fall to `old` / `new`; if `known`, the trader's corporate actions say so beforehand."""
+
+    symbol: str
+    last_cum_day: str
+    ex_date: str
+    new: int
+    old: int = 1
+    known: bool = True
+
+
 class Expect(_Part, frozen=True, kw_only=True):
     """What must hold at the end.
 
@@ -88,7 +99,8 @@ class Expect(_Part, frozen=True, kw_only=True):
     `books` what our own books hold by symbol, all strategies together: the broker's positions unless it is given.
     `reason` and `ended` are parts of why trading stands and why the trader's last life ended; `rivals` of how each
     rival ended. `clients` are the ids whose orders were taken, `denied` how many orders risk refused, at least, and
-    `a_second` how many were sent within a second, at most. `recorded` types of events must be in the journal so often.
+    `a_second` how many were sent within a second, at most. `changes` were made of working orders, and `stops` rest at
+    the gateway, in the units they sell less those they buy. `recorded` types of events must be in the journal so often.
     """
 
     orders: int
@@ -110,6 +122,8 @@ class Expect(_Part, frozen=True, kw_only=True):
     denied: int = 0
     a_second: int = 40
     recorded: dict[str, int] = {}
+    changes: int = 0
+    stops: dict[str, int] = {}
 
 
 class Scenario(_Part, frozen=True, kw_only=True):
@@ -119,7 +133,8 @@ class Scenario(_Part, frozen=True, kw_only=True):
     start; `restarts` are the times at which the trader is killed and started again; `tick` is how often, in seconds,
     trader and market look at the clock; `restart_at` is the gateway's daily restart as the trader is configured to know
     it; `participation` the share of a bar's volume that fills at most. `copies` of the strategy trade side by side,
-    each one unit more than the one before. `mutant` names the planted bug under which the scenario must fail.
+    each one unit more than the one before; `strategy` is a class of flip.py, with this `stop_loss` and `take_profit`.
+    `mutant` names the planted bug under which the scenario must fail.
     """
 
     id: str
@@ -138,12 +153,16 @@ class Scenario(_Part, frozen=True, kw_only=True):
     restarts: tuple[float, ...] = ()
     participation: float | None = None
     copies: int = 1
+    strategy: str = "Flip"
+    stop_loss: str | None = None
+    take_profit: str | None = None
     kills: tuple[Kill, ...] = ()
     requests: tuple[Request, ...] = ()
     restores: tuple[Restore, ...] = ()
     locks: tuple[Lock, ...] = ()
     rivals: tuple[Rival, ...] = ()
     probes: tuple[Probe, ...] = ()
+    splits: tuple[Split, ...] = ()
 
 
 def read(path: Path) -> Scenario:

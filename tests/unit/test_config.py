@@ -229,7 +229,18 @@ def test_what_is_shown_has_origins_and_no_account() -> None:
 
 def test_the_schema_names_every_section() -> None:
     sections = schema()["$defs"]["Settings"]["properties"]
-    assert set(sections) == {"mode", "state", "broker", "data", "risk", "strategy", "dashboard", "log"}
+    assert set(sections) == {
+        "mode",
+        "state",
+        "broker",
+        "data",
+        "risk",
+        "strategy",
+        "dashboard",
+        "journal",
+        "log",
+        "retention",
+    }
     assert schema()["$defs"]["BrokerSettings"]["additionalProperties"] is False
 
 

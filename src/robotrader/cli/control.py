@@ -12,7 +12,7 @@ import typer
 
 from robotrader.cli.command import OK, PARTIAL, REFUSED, Answer, Call, command
 from robotrader.cli.read import effective_state, flag_reason, opened, sound
-from robotrader.model import Action, OrderId, OrderState, RoboTraderError, TradingState
+from robotrader.model import Action, InstrumentId, OrderId, OrderState, RoboTraderError, TradingState
 
 if TYPE_CHECKING:
     from robotrader.ports import JournalReader
@@ -43,25 +43,35 @@ def reduce(call: Call, reason: Reason = "operator") -> Answer:
     return _ask(call, Action.REDUCE, reason)
 
 
-def resume(call: Call, reason: Reason) -> Answer:
+def resume(
+    call: Call,
+    reason: Reason,
+    *,
+    symbol: Annotated[str | None, typer.Option("--symbol", help="Only this symbol, halted by itself.")] = None,
+) -> Answer:
     """Trade again: lower the HALT flag and ask for ACTIVE."""
     if not reason.strip():
         raise typer.BadParameter("say why it is safe again", param_hint="--reason")
     with opened(call.state) as reader:
         tickets = ", ".join(b.break_id for b in reader.breaks())
+        halted = [s.instrument for s in reader.trading_state() if s.instrument and s.state is not TradingState.ACTIVE]
     if tickets:
         text = f"positions differ from the broker's ({tickets}): `robotrader reconcile resolve ID --reason ...` first"
         return Answer({"trading_state": TradingState.HALTED, "error": text}, text, REFUSED)
-    return _ask(call, Action.RESUME, reason)
+    about = next((iid for iid in halted if symbol in {iid, iid.rpartition(".")[0]}), None)
+    if symbol is not None and about is None:
+        text = f"{symbol} is not halted by itself; halted symbols: {', '.join(halted) or 'none'}"
+        return Answer({"trading_state": None, "error": text}, text, REFUSED)
+    return _ask(call, Action.RESUME, reason, about)
 
 
-def _ask(call: Call, action: Action, reason: str) -> Answer:
+def _ask(call: Call, action: Action, reason: str, about: InstrumentId | None = None) -> Answer:
     """Make the request durable, give a running trader time to take it, and tell what came of it."""
     from robotrader import bootstrap
 
     halting, pid = action is Action.HALT, bootstrap.trader_pid(call.state)
     before = _quietly(lambda: _open_orders(call.state), excused=halting)
-    request_id = _submit(call, action, reason)
+    request_id = _submit(call, action, reason, about)
     taken = pid is not None and _quietly(
         lambda: _wait(call.state, action, request_id, before or frozenset()), excused=halting
     ) is True  # fmt: skip
@@ -86,7 +96,7 @@ def _quietly(look: Callable[[], T], *, excused: bool) -> T | None:
         return None
 
 
-def _submit(call: Call, action: Action, reason: str) -> str | None:
+def _submit(call: Call, action: Action, reason: str, about: InstrumentId | None) -> str | None:
     """Write the request down and return its id; None when only the flag file could be written."""
     from robotrader import bootstrap
 
@@ -94,14 +104,14 @@ def _submit(call: Call, action: Action, reason: str) -> str | None:
         with sound(call.state):
             if action is Action.REDUCE:
                 bootstrap.migrate(call.state)  # unlike the others it has no flag: without a journal it would be lost
-            ack = bootstrap.request(call.state, action, reason, operator(), console=True)
+            ack = bootstrap.request(call.state, action, reason, operator(), console=about is None, about=about)
     except RoboTraderError as error:
         if action is not Action.HALT or flag_reason(call.state) is None:
             raise
         call.note(f"the journal did not take the request, the flag file alone holds: {error}")
         return None
-    if action is Action.HALT and not ack.recorded and (call.state / bootstrap.JOURNAL).exists():
-        call.note("the journal is locked and did not take the request, the flag file alone holds")
+    if action is Action.HALT and not ack.recorded and bootstrap.has_journal(call.state):
+        call.note("the journal is locked or out of reach and did not take the request, the flag file alone holds")
     return ack.request_id if ack.recorded else None
 
 

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Awaitable
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -57,11 +57,12 @@ async def gateway_sim(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.")] = 0,
     data: Annotated[str, typer.Option("--data", help="Dataset to replay.")] = "sample:all",
     days: Annotated[int | None, typer.Option(help="Only the first N sessions.", min=1)] = None,
-    speed: Annotated[float | None, typer.Option(help="Times real time; in lock-step: sessions a second.")] = None,
+    speed: Annotated[float | None, typer.Option(help="Times real time; in lock-step: steps a second.")] = None,
     server_version: Annotated[int, typer.Option(help="Highest server version offered.")] = 200,
     account: Annotated[str, typer.Option(help="Account that is served.")] = "DU1234567",
     cash: Annotated[str, typer.Option(help="Cash that the account starts with.")] = "1000000",
     lock_step: Annotated[bool, typer.Option("--lock-step", help="Time moves when the client asks for it.")] = False,
+    step: Annotated[Literal["bar", "session"], typer.Option(help="What a lock-step time request lets pass.")] = "bar",
     master_client_id: Annotated[int | None, typer.Option(help="Client that is told of every client's orders.")] = None,
     delayed: Annotated[bool, typer.Option("--delayed", help="The account has delayed market data only.")] = False,
     pacing: Annotated[bool, typer.Option("--pacing", help="Refuse history that is asked for too fast (162).")] = False,
@@ -82,9 +83,9 @@ async def gateway_sim(
     script = read_script(faults, seed=seed) if faults is not None else None
     configure("DEBUG" if call.verbose else "INFO" if script else "WARNING")
     config = GatewayConfig(
-        server_version=server_version, account=account, lock_step=lock_step, speed=speed, state=_folder(call.state),
-        initial_cash=Decimal(cash), nights=nights, faults=script, master_client_id=master_client_id,
-        market_data=MarketDataRules(delayed=delayed, pacing=pacing),
+        server_version=server_version, account=account, lock_step=lock_step, step=step, speed=speed,
+        state=_folder(call.state), initial_cash=Decimal(cash), nights=nights, faults=script,
+        master_client_id=master_client_id, market_data=MarketDataRules(delayed=delayed, pacing=pacing),
     )  # fmt: skip
 
     def ready(listening: int) -> None:

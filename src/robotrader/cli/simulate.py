@@ -36,8 +36,9 @@ def backtest(
     commission: Annotated[str, typer.Option(help="ibkr_fixed, ibkr_tiered, bps:X or none.")] = "ibkr_fixed",
     slippage: Annotated[str, typer.Option(help="Half spread, bps:X or none.")] = "bps:1",
     fill: Annotated[str, typer.Option(help="next_open, this_close or next_close.")] = "next_open",
+    adjust: Annotated[str, typer.Option(help="none, splits or all: what is taken out of the lake's prices.")] = "none",
     limits: Annotated[str, typer.Option(help="Limit profile: research, paper or live.")] = "research",
-    engine: Annotated[str, typer.Option(help="auto or event; the fast path comes later.")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, event or fast (the compiled kernel).")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder for run.json and Parquet files.")] = None,
 ) -> Answer:
     """Run one backtest over recorded bars, with the trader that also trades live."""
@@ -45,20 +46,23 @@ def backtest(
     from robotrader.model import ConfigError
     from robotrader.research.report import summary, write_run
 
-    if engine not in {"auto", "event"}:
-        raise ConfigError(f"engine must be auto or event (the fast path comes later); found {engine!r}")
+    if engine not in {"auto", "event", "fast"}:
+        raise ConfigError(f"engine must be auto, event or fast; found {engine!r}")
     if fill not in {"next_open", "this_close", "next_close"}:
         raise ConfigError(f"fill must be next_open, this_close or next_close; found {fill!r}")
     loaded = bootstrap.load_data(data, symbol=symbol, start=start, end=end, state=call.state)
     _say_quarantined(call, loaded)
+    panel, actions = bootstrap.with_actions(data, loaded.panel, adjust, call.state)
     configured = _configured(strategy, loaded, parameters=p, cash=cash, sizer=sizer, resize=resize)
     costs = bootstrap.Costs(commission=commission, half_spread_bps=_half_spread(slippage), fill=fill)
     result = bootstrap.backtest(
-        [configured], loaded.panel, limits=limits, costs=costs, progress=call.progress(len(loaded.panel), "backtest")
-    )
-    payload = {**summary(configured, loaded.panel, result, data_hash=loaded.data_hash), "data_note": loaded.note}
+        [configured], panel, limits=limits, costs=costs, actions=actions, engine=engine,
+        progress=call.progress(len(panel), "backtest"),
+    )  # fmt: skip
+    note = {"adjust": adjust, "data_note": loaded.note}
+    payload = {**summary(configured, panel, result, data_hash=loaded.data_hash), **note}
     if out is not None:
-        write_run(out, payload, loaded.panel, result)
+        write_run(out, payload, panel, result)
     return Answer(payload, _text(payload))
 
 
@@ -106,9 +110,10 @@ def _configured(
 
 
 _SHOWN = (
-    "bars", "orders", "fills", "round_trips", "denied", "final_equity", "total_return", "cagr", "sharpe", "sortino",
-    "max_drawdown", "volatility", "turnover", "commission", "slippage_cost", "limits", "seconds", "bars_per_second",
-    "data_note",
+    "engine", "bars", "orders", "fills", "round_trips", "denied", "corporate_actions", "final_equity", "total_return",
+    "cagr",
+    "sharpe", "sortino", "max_drawdown", "volatility", "turnover", "commission", "slippage_cost", "limits", "seconds",
+    "bars_per_second", "data_note",
 )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ from tests.integration.cli.commands import ask, run
 
 HELPED = [
     "status", "positions", "orders", "fills", "why", "halt", "reduce", "resume", "db", "db migrate", "db verify",
-    "db stats", "data", "data list", "data seed", "config", "config show", "config validate", "config schema", "init",
-    "doctor",
+    "db stats", "data", "data list", "data import", "data check", "data release", "data seed", "config", "config show",
+    "config validate", "config schema", "init", "doctor",
 ]  # fmt: skip
 
 ON_NOTHING: list[tuple[str, dict[str, Any]]] = [

@@ -1,5 +1,7 @@
 """The main job, driven through the public entry point."""
 
+import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -112,7 +114,8 @@ def test_a_wrong_account_is_refused(tmp_path: Path) -> None:
 def test_no_gateway_is_a_clear_error(tmp_path: Path) -> None:
     config = tmp_path / "c.toml"
     config.write_text(
-        '[broker]\nport = 1\naccount = "DU1234567"\n[data]\nuniverse = ["AAPL.NASDAQ"]\n'
+        # in lock-step: by the system's clock it would wait through the known resets of every night
+        '[broker]\nport = 1\naccount = "DU1234567"\nlock_step = true\n[data]\nuniverse = ["AAPL.NASDAQ"]\n'
         '[[strategy]]\nid = "s"\nsource = "sma_crossover"\nuniverse = ["AAPL.NASDAQ"]\ncapital = "1000"\n',
         encoding="utf-8",
     )
@@ -129,3 +132,17 @@ def test_a_busy_port_is_a_clear_error(tmp_path: Path) -> None:
         done = robotrader("gateway-sim", "--port", port, "--days", "5", state=tmp_path / "second")
     assert done.code == 5
     assert "Traceback" not in done.err
+
+
+def test_a_trader_that_waits_for_a_silent_gateway_ends_when_asked(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        config = tmp_path / "c.toml"
+        config.write_text(
+            f'[broker]\nport = {silent.getsockname()[1]}\naccount = "DU1234567"\n[data]\nuniverse = ["AAPL.NASDAQ"]\n'
+            '[[strategy]]\nid = "s"\nsource = "sma_crossover"\nuniverse = ["AAPL.NASDAQ"]\ncapital = "1000"\n',
+            encoding="utf-8",
+        )
+        trader = process("trade", "--config", str(config), state=tmp_path / "trader")
+        with trader as child, silent.accept()[0]:  # it has come so far as to ask for a session
+            child.send_signal(signal.SIGTERM)
+            assert child.wait(timeout=20) == 0

@@ -1,0 +1,170 @@
+"""The trader process."""
+
+import asyncio
+import datetime as dt
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from robotrader import __version__
+from robotrader.adapters import halt_file, process_files
+from robotrader.adapters.process_files import single_writer
+from robotrader.bootstrap.data import CALENDAR, sessions, watched_actions
+from robotrader.bootstrap.storage import database, migrate
+from robotrader.config import BrokerSettings, Settings, validate
+from robotrader.model import BarSpec, ConfigError, RunStarted
+
+LOGINS = "run/logins.jsonl"
+
+
+STOPPED = "asked to stop"
+TICK_S = 1.0
+
+
+CLOSE_GRACE_S = 30.0
+"""Time that a live daily bar is given to become final; the simulator's is final at once."""
+
+
+PIECES_GRACE_S = 5.0
+"""Time that the last pieces of a shorter live bar are given to arrive."""
+
+
+async def trade(
+    settings: Settings, state: Path, *, stop: "asyncio.Event | None" = None, now: Callable[[], int] = time.time_ns
+) -> str:
+    """Run a trader to its end and return the reason; `now` is the system's time, ns UTC.
+
+    Raises
+    ------
+    ConfigError
+        The settings do not allow a start, or a trader already runs on this state.
+    BrokerUnavailable
+        The gateway cannot be reached.
+    """
+    reasons = validate(settings)
+    if reasons:
+        raise ConfigError("; ".join(reasons))
+    with single_writer(state):
+        migrate(state, settings.journal.url)
+        return await run_trader(settings, state, stop or asyncio.Event(), now)
+
+
+async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: Callable[[], int]) -> str:
+    """Run a trader on a state folder that is ours already: its lock is held, its schema current."""
+    from robotrader.adapters.clocks import BrokerClock, SystemClock
+    from robotrader.adapters.ibkr.broker import IbkrBroker
+    from robotrader.adapters.ibkr.connection import IbkrConnection
+    from robotrader.adapters.ibkr.feed import IbkrFeed
+    from robotrader.adapters.sql.journal import SqlJournal
+    from robotrader.engine.inbox import Inbox
+    from robotrader.engine.runner import Runner
+    from robotrader.engine.world import World
+    from robotrader.strategy.loading import load_strategy, trailing_source
+
+    inbox, where, spec = Inbox(), settings.broker, settings.data.bar_spec
+    grace_s = CLOSE_GRACE_S if spec is BarSpec.DAY else PIECES_GRACE_S
+    warmup = max(load_strategy(s.source, s.parameters).manifest.warmup_bars for s in settings.strategies)
+    connection = IbkrConnection(inbox, account=where.account, account_prefix=where.account_prefix,
+                                lock_step=where.lock_step)  # fmt: skip
+    clock = BrokerClock(connection.request_time) if where.lock_step else SystemClock(now)
+    table = sessions(*CALENDAR, special=settings.data.special_days)
+    link = _supervisor(connection, inbox, clock, where, state=state)
+    journal = SqlJournal(database(state), exclusive=True)
+    try:
+        if not await _unless(stop, link.open()):
+            return STOPPED
+        broker = IbkrBroker(connection, settings.instruments)
+        broker.watch_account()
+        world = World(
+            journal=journal, link=link, clock=clock, inbox=inbox, source=trailing_source,
+            latch=lambda: halt_file.read_flag(state), broker=broker, sessions=table,
+            reconciles=not where.lock_step, actions=watched_actions(state),
+            feed=IbkrFeed(connection, inbox, settings.instruments, table, spec=spec,
+                          grace_s=0.0 if where.lock_step else grace_s),
+        )  # fmt: skip
+        runner = Runner(world, _run_started(settings), warmup_bars=warmup)
+        await runner.start()
+        async with _background(_watch(stop, runner), link.run(), None if where.lock_step else _tick(inbox, clock)):
+            reason = await runner.run()
+        await runner.finish(compare=connection.connected)
+        return reason
+    finally:
+        await link.close()
+        await journal.close()
+
+
+def _supervisor(connection: Any, inbox: Any, clock: Any, where: BrokerSettings, *, state: Path) -> Any:
+    """Return what keeps the connection up: with a file that remembers its logins over restarts."""
+    from robotrader.adapters.ibkr.budget import LoginBudget
+    from robotrader.adapters.ibkr.resets import ResetSchedule
+    from robotrader.adapters.ibkr.supervisor import Endpoint, Supervisor
+
+    return Supervisor(
+        connection, inbox, clock, Endpoint(host=where.host, port=where.port, client_id=where.client_id),
+        schedule=ResetSchedule(restart=dt.time.fromisoformat(where.restart_at), zone=where.restart_zone),
+        budget=LoginBudget(state / LOGINS, clock.now(), per_hour=where.logins_per_hour),
+        rng=random.Random(where.client_id),  # noqa: S311 - jitter, not a secret
+    )  # fmt: skip
+
+
+def _run_started(settings: Settings) -> RunStarted:
+    return RunStarted(
+        ts_event=0, ts_init=0, epoch=0, run_id=f"run-{time.time_ns()}-{os.getpid()}", mode=settings.mode,
+        account=settings.broker.account, strategies=settings.strategies, instruments=settings.instruments,
+        limits=settings.limits, code_version=__version__,
+    )  # fmt: skip
+
+
+async def _watch(stop: asyncio.Event, runner: Any) -> None:
+    await stop.wait()
+    runner.stop(STOPPED)
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do some work unless somebody asks to stop before it is done, and tell whether it is."""
+    working, asked = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
+        done = working.done()
+    finally:
+        working.cancel()
+        asked.cancel()
+        result, _ = await asyncio.gather(working, asked, return_exceptions=True)
+    if done and isinstance(result, BaseException):
+        raise result
+    return done
+
+
+async def _tick(inbox: Any, clock: Any) -> None:
+    """Bring the system's time into the inbox once a second."""
+    from robotrader.ports import TimeAdvanced
+
+    while True:
+        inbox.put(TimeAdvanced(ts=clock.now()))
+        await asyncio.sleep(TICK_S)
+
+
+@asynccontextmanager
+async def _background(*coroutines: Any) -> AsyncIterator[None]:
+    """Run coroutines beside the block, and end them with it; one that fails ends the block with its error."""
+    block = asyncio.current_task()
+    tasks = [asyncio.create_task(c) for c in coroutines if c is not None]
+    for task in tasks:
+        task.add_done_callback(lambda t: t.cancelled() or t.exception() is None or (block and block.cancel()))
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+
+
+def trader_pid(state: Path) -> int | None:
+    """Return the pid of the live trader of a state folder, None when there is none."""
+    return process_files.trader_pid(state)
