@@ -4,9 +4,13 @@ from concurrent.futures import ProcessPoolExecutor
 from random import Random
 
 import pytest
+from msgspec import structs
 
+from tests.chaos.crash import Crash, Point
 from tests.chaos.crashes import FLOWS, Case, pairs, run, singles
+from tests.chaos.judge import explained, violations
 from tests.chaos.simulate import hush
+from tests.chaos.world import play
 
 POINTS, PAIRS = 16, 3
 
@@ -22,3 +26,13 @@ def test_no_crash_duplicates_or_loses_an_order() -> None:
         results = list(pool.map(run, cases, chunksize=4))
     assert {str(r.case): r.wrong for r in results if r.wrong} == {}
     assert all(r.met for r in results if len(r.case.crashes) == 1)
+
+
+def test_an_entry_that_died_before_its_stop_was_sent_is_given_up_and_trading_goes_on() -> None:
+    hush()
+    plan, states = FLOWS["stop-out"], set[tuple[str, ...]]()
+    for nth in range(20, 36):
+        played = play(structs.replace(plan, crashes=(Crash(point=Point.AFTER_WRITE, nth=nth),)))
+        states.add(tuple(str(w.state) for w in played.trader.orders)[:2])
+        assert (violations(played), explained(played)) == ([], "")
+    assert ("VOIDED", "VOIDED") in states, "none of these crashes is the one between the two writes"

@@ -80,8 +80,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
         await self._take(last)
         path.next_order_id = max([last.next_order_id, *((w.broker_order_id or 0) + 1 for w in trader.orders)])
         found = unsettled(trader, first, last)
-        for order in found.absent:
-            await path.void([order], ABSENT, proven=False, until=self.ends(order))
+        await path.void(found.absent, ABSENT, proven=False, until=self.ends)
         await path.record([event for order in found.lost if (event := self._missing(order, now)) is not None])
         await path.record(self._confirmed(last, now))
         await path.carry_out(await path.record(self._escalated(now, 0 if at_end else _ESCALATE_NS)))

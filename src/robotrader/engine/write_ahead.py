@@ -42,6 +42,10 @@ log = logging.getLogger(__name__)
 MAX_DECISION_AGE_BARS = 1.5
 
 
+def _at_once(_: Order) -> None:
+    """Keep no reservation."""
+
+
 class WriteAhead:
     """Journal first, then act. `halted` answers why nothing may be sent, None when it may.
 
@@ -78,7 +82,7 @@ class WriteAhead:
                 if isinstance(arrival, BrokerMessage):
                     message = structs.replace(arrival, ts_init=self._clock.now())
                     tx.raw(message)
-                    for event in self._interpret(message):
+                    for event in _events_of(self._broker, message):
                         self._take(tx, event, out)
                 elif isinstance(arrival, AnyEvent):
                     now = self._clock.now()  # also the time of what has none of its own
@@ -87,13 +91,6 @@ class WriteAhead:
             for broken in violations(self._trader, touched):
                 self._take(tx, TradingHalted(ts_event=now, ts_init=now, reason=f"invariant {broken}"), out)
         return out
-
-    def _interpret(self, message: BrokerMessage) -> Sequence[AnyEvent]:
-        try:
-            return self._broker.interpret(message)
-        except DataError as error:  # the message itself stays in the journal; what it said of our orders is not known
-            reason = f"broker message {message.name} not understood: {error}"
-            return (TradingHalted(ts_event=message.ts_init, ts_init=message.ts_init, reason=reason),)
 
     def _take(self, tx: Transaction, event: AnyEvent, out: list[AnyCommand]) -> None:
         """Append one event and all that follows from it; an event that is already there changes nothing."""
@@ -155,11 +152,17 @@ class WriteAhead:
             return
         await self.record([OrderPendingCancel(ts_event=now, ts_init=now, order_id=command.order_id)])
 
-    async def void(self, orders: Sequence[Order], reason: str, *, proven: bool, until: int | None = None) -> None:
-        """Give orders up that did not reach the broker, unproven ones with their reservation kept `until`."""
+    async def void(
+        self, orders: Sequence[Order], reason: str, *, proven: bool, until: Callable[[Order], int | None] = _at_once
+    ) -> None:
+        """Give orders up that did not reach the broker, unproven ones with their reservation kept `until`.
+
+        All in one batch: what follows from the end of an entry must find those that protect it ended too.
+        """
         now = self._clock.now()
-        key: dict[str, Any] = {"ts_event": now, "ts_init": now, "proven": proven, "reason": reason, "until": until}
-        await self.carry_out(await self.record([OrderVoided(order_id=o.id, **key) for o in orders]))
+        key: dict[str, Any] = {"ts_event": now, "ts_init": now, "proven": proven, "reason": reason}
+        given_up = [OrderVoided(order_id=o.id, until=until(o), **key) for o in orders]
+        await self.carry_out(await self.record(given_up) if given_up else ())
 
     async def send(self, orders: Sequence[Order]) -> None:
         """T2, then the socket: re-read latch, trading state, epoch and data age; record SENDING; commit; write.
@@ -242,6 +245,15 @@ class WriteAhead:
     async def _requested_halt(self) -> str | None:
         requests = await self._journal.open_requests()
         return next((f"halt requested: {r.reason}" for r in requests if r.action == "halt"), None)
+
+
+def _events_of(broker: Broker, message: BrokerMessage) -> Sequence[AnyEvent]:
+    """Return what a message means; of one that cannot be understood, a halt."""
+    try:
+        return broker.interpret(message)
+    except DataError as error:  # the message itself stays in the journal; what it said of our orders is not known
+        reason = f"broker message {message.name} not understood: {error}"
+        return (TradingHalted(ts_event=message.ts_init, ts_init=message.ts_init, reason=reason),)
 
 
 def _contradiction(trader: Trader, event: AnyEvent) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from robotrader.adapters.ibkr.errors import ErrorClass, classify
 from robotrader.adapters.ibkr.foreign import SIDES, Foreign, execution_id, nanos, whole
@@ -133,13 +133,7 @@ class Interpreter:
         events, known = self._order_status(fields, ts), self._owner(fields)
         if known is None or known.ended is not None:
             return events
-        now = terms(fields, known.order, self._instruments[known.order.instrument])
-        if now == known.order:
-            return events
-        known.order, known.changing = now, None if known.changing == now else known.changing
-        changed = OrderReplaced(ts_event=ts, ts_init=ts, order_id=now.id, quantity=now.quantity,
-                                limit_price=now.limit_price, stop_price=now.stop_price)  # fmt: skip
-        return (*events, changed)
+        return (*events, *_changed(known, terms(fields, known.order, self._instruments[known.order.instrument]), ts))
 
     def _order_status(self, fields: Fields, ts: int) -> Events:
         """Read a status, of an openOrder message as well: it has no `whyHeld` but a `warningText`."""
@@ -153,10 +147,16 @@ class Interpreter:
         return events
 
     def _completed_order(self, fields: Fields, ts: int) -> Events:
-        """Read one finished order; Inactive there is an end, while an open one may come back."""
+        """Read one finished order; Inactive there is an end, while an open one may come back.
+
+        One that filled was as large as what it filled: its group may have taken the rest while nobody looked.
+        """
         known = self._owner(fields)
-        if known is None or fields["status"] == "Filled":
+        if known is None:
             return NOTHING
+        if fields["status"] == "Filled":
+            size = whole(fields.get("filledQuantity") or 0) or known.order.quantity
+            return _changed(known, structs.replace(known.order, quantity=min(size, known.order.quantity)), ts)
         known.seen = True
         return (self._canceled(known, fields["status"], ts),)
 
@@ -261,3 +261,14 @@ class Interpreter:
     def _lost(fields: Fields, ts: int) -> Events:
         reason = f"a message of the broker was lost in decoding: {fields['cause'] or fields['text']}"
         return (TradingHalted(ts_event=ts, ts_init=ts, reason=reason),)
+
+
+def _changed(known: Known, now: Order, ts: int) -> Events:
+    """Return the terms on which the broker works an order, where they are news."""
+    if now == known.order:
+        return NOTHING
+    known.order, known.changing = now, None if known.changing == now else known.changing
+    return (
+        OrderReplaced(ts_event=ts, ts_init=ts, order_id=now.id, quantity=now.quantity, limit_price=now.limit_price,
+                      stop_price=now.stop_price),
+    )  # fmt: skip

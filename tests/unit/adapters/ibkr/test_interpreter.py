@@ -182,6 +182,13 @@ def test_other_terms_of_a_working_order_are_told_once() -> None:
     assert told[2] == OrderReplaced(ts_event=NOW, ts_init=NOW, order_id=OrderId("RT-A"), quantity=60)
 
 
+def test_an_order_that_its_group_cut_and_that_filled_while_nobody_looked_was_that_large() -> None:
+    told = Reader(seen=True).read(*[completed_order("Filled", filledQuantity=60.0)] * 2)
+    assert told == [OrderReplaced(ts_event=NOW, ts_init=NOW, order_id=OrderId("RT-A"), quantity=60)]
+    for whole in (100.0, 140.0, None):
+        assert Reader(seen=True).read(completed_order("Filled", filledQuantity=whole)) == []
+
+
 def test_new_prices_are_told_on_the_grid() -> None:
     stop = order(type=OrderType.STOP, side=Side.SELL, stop_price=Decimal("180.00"))
     limit = order("RT-B", type=OrderType.LIMIT, limit_price=Decimal("190.00"))
