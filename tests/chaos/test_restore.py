@@ -38,7 +38,8 @@ def _settle(account: Account) -> None:
             break
         for ticket in tickets:
             about = ("reconcile", "resolve", ticket["id"], "--reason", "drill")
-            assert robotrader(*about, state=account.state).code == 0
+            left = robotrader(*about, state=account.state).json["breaks"]  # what it hid may be there by now
+            assert ticket["id"] not in {b["id"] for b in left}
     assert _ours(account) == _theirs(account)
 
 
