@@ -156,11 +156,6 @@ def _ratio(value: Decimal, what: str) -> tuple[int, int]:
     return numerator, denominator
 
 
-def _sizer(text: str) -> tuple[int, int, int]:
-    sizer = parse_sizer(text)
-    return _SIZERS[sizer.rule], *_ratio(sizer.value, f"sizer {text}")
-
-
 def _costs(model: costs.CostModel, panel: Panel, units: Ints) -> tuple[int, int, int]:
     """Return kind and share of the value (numerator, denominator) of a cost model."""
     kind = _COSTS.get(type(model))
