@@ -10,7 +10,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from random import Random
 
 from msgspec import Struct, structs
@@ -21,6 +20,7 @@ from tests.chaos.judge import violations
 from tests.chaos.plan import Plan
 from tests.chaos.simulate import hush
 from tests.chaos.world import play
+from tests.parallel import workers
 from tests.scenarios import page
 
 _RESTART = Fault(on="reqCurrentTime", do="restart", nth=3, seconds=200)
@@ -124,7 +124,7 @@ def main() -> int:
     if options.sample is not None:
         cases = Random(options.sample).sample(cases, min(options.sample, len(cases)))
     cases += [case for flow in by_flow for case in pairs(flow, options.pairs)]
-    with ProcessPoolExecutor(2) as pool:
+    with workers() as pool:
         results = list(pool.map(run, cases, chunksize=8))
     failed = [r for r in results if r.wrong or (r.case.kind != "twice, drawn" and not r.met)]
     for result in failed:

@@ -11,7 +11,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -20,6 +19,7 @@ from msgspec import Struct
 from tests.chaos.judge import HIDDEN, explained, judged
 from tests.chaos.plan import draw
 from tests.chaos.world import CRASH, Played, play
+from tests.parallel import workers
 from tests.scenarios import page
 
 REACHABLE = Path(__file__).with_name("reachable.json")
@@ -134,7 +134,7 @@ def main() -> int:
     if options.seed is not None:
         return _tell(options.seed)
     started = time.monotonic()
-    with ProcessPoolExecutor(2) as pool:
+    with workers() as pool:
         seeds = range(options.first, options.first + options.seeds)
         verdicts = [_shown(verdict) for verdict in pool.map(run, seeds, chunksize=8)]
     counts = Counter(cell for v in verdicts for cell in v.cells)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from msgspec import structs
 
 from robotrader.model import encode
@@ -10,7 +9,6 @@ from robotrader.ports import JournalRow
 from tests.chaos.journal_load import BATCH, event, judge, load
 
 
-@pytest.mark.timeout(180)
 def test_readers_and_a_killed_writer_lose_and_double_nothing(tmp_path: Path) -> None:
     found = load(tmp_path / "journal.sqlite", seconds=4.0, readers=3, kills=1, seed=7)
     assert found["failures"] == []

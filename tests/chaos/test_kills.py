@@ -3,14 +3,11 @@
 import random
 from pathlib import Path
 
-import pytest
-
 from tests.chaos.kills import demo, judge
 
 DAYS = 400
 
 
-@pytest.mark.timeout(300)
 def test_a_killed_trader_leaves_what_an_undisturbed_one_leaves(tmp_path: Path) -> None:
     undisturbed, _ = demo(tmp_path / "undisturbed", DAYS)
     assert undisturbed["fills"] > 20

@@ -3,8 +3,6 @@
 import signal
 from pathlib import Path
 
-import pytest
-
 from robotrader import bootstrap
 from robotrader.simulation.gateway.record import GatewayRecord
 from tests.chaos.real import Account, opened
@@ -12,8 +10,6 @@ from tests.integration.system.running import eventually, robotrader
 
 SLOW = 2.0
 """Sessions a second: the replay must not end before the drill does."""
-
-pytestmark = pytest.mark.timeout(180)
 
 
 def _row(account: Account) -> int:

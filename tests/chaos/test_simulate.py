@@ -1,7 +1,6 @@
 """A bounded sample of `make chaos`; the same seed is the same run; a planted bug does not get through."""
 
 import json
-from concurrent.futures import ProcessPoolExecutor
 from itertools import takewhile
 from typing import Any
 
@@ -15,13 +14,13 @@ from tests.chaos.judge import violations
 from tests.chaos.plan import FAULTS, Plan, draw
 from tests.chaos.simulate import REACHABLE, Verdict, hush, run, summary
 from tests.chaos.world import CRASH, play
+from tests.parallel import workers
 
 SEEDS = range(1, 61)
 
 
-@pytest.mark.timeout(300)
 def test_a_sample_of_seeds_holds_and_most_of_them_count() -> None:
-    with ProcessPoolExecutor(2) as pool:
+    with workers() as pool:
         verdicts = list(pool.map(run, SEEDS, chunksize=4))
     assert {v.seed: v.wrong for v in verdicts if v.wrong} == {}
     assert sum(bool(v.cells) for v in verdicts) > len(SEEDS) / 2
@@ -50,7 +49,6 @@ def _resending(settle: Any) -> Any:
     return planted
 
 
-@pytest.mark.timeout(300)
 def test_an_order_that_is_sent_again_after_a_restart_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Settlement, "settle", _resending(Settlement.settle))
     verdicts = takewhile(lambda v: not any(w.startswith("duplicate") for w in v.wrong), map(run, SEEDS))

@@ -9,7 +9,7 @@ from tests.clients.matrix import SESSION, options
 from tests.clients.script import faults
 from tests.clients.session import gateway, perform
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(("client", "last"), [("ib_async-2.1", 178), ("ibapi-10.46", 200)])

@@ -6,11 +6,11 @@ import logging
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.parallel import workers
 from tests.scenarios.judge import failures
 from tests.scenarios.mutants import MUTANTS
 from tests.scenarios.play import play
@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("ids", nargs="*", help="S14 S27 ...; default: all")
     wanted = tuple(parser.parse_args().ids) or ("",)
     started, failed, files = time.monotonic(), 0, [f for f in all_files() if f.name.startswith(wanted)]
-    with ProcessPoolExecutor(2) as pool:
+    with workers() as pool:
         for name, wrong, killed in pool.map(run, files):
             failed += bool(wrong) or not killed
             verdict = "held" if not wrong else "FAILED: " + "; ".join(wrong)

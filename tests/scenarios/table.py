@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from itertools import groupby, pairwise
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from msgspec import Struct
 
 from robotrader.model import LinkState
 from robotrader.simulation.gateway.faults import Fault
+from tests.parallel import workers
 from tests.scenarios import page
 from tests.scenarios.judge import failures
 from tests.scenarios.play import Outcome, play
@@ -200,7 +200,7 @@ def main() -> int:
     places = [(c, s) for c in range(len(CASES)) for s in range(len(STATES))]
     if options.check:
         places = random.Random(options.check).sample(places, options.check)
-    with ProcessPoolExecutor(2) as pool:
+    with workers() as pool:
         cells = list(pool.map(run_cell, places))
     said = page.PAGE.read_text(encoding="utf-8")
     wrong = [f"{c.case} in {c.state}: {sentence}" for c in cells for sentence in c.wrong]

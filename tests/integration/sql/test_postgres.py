@@ -1,9 +1,11 @@
 """The journal on PostgreSQL: the same promises, the same record, and what only a server can do to it."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -32,8 +34,8 @@ from tests.conformance.postgres import PostgresServer, PostgresStorage
 from tests.fakes import MemoryStorage
 from tests.integration.engine.test_sql_journal import at, content, life_on, two_lives
 from tests.integration.sql.recorded import record_session, replayed
+from tests.integration.system.running import eventually
 
-pytestmark = pytest.mark.timeout(120)
 HALT = RequestRow(id="halt-1", ts=1, action=Action.HALT, reason="test", actor="me")
 PASSING = "CREATE OR REPLACE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$"
 COUNTED = {"id", "number"}  # keys that the database counts: PostgreSQL also counts what came to nothing
@@ -227,8 +229,7 @@ def test_one_trader_at_a_time_holds_the_journal(postgres: PostgresStorage) -> No
         await first.begin_run("run-1", "code")
         with PostgresDatabase(postgres.url, busy_timeout_s=2) as other, ThreadPoolExecutor() as pool:
             second_try = pool.submit(SqlJournal, other, exclusive=True)
-            while not waiting(postgres):
-                pass
+            assert eventually(lambda: waiting(postgres))
             async with first.transaction() as tx:
                 assert tx.event(make.bars_closed(0)) == 1, "who waits for the journal does not hold up its trader"
             assert insert_request(other, HALT), "an operator may always ask"
@@ -241,6 +242,24 @@ def test_one_trader_at_a_time_holds_the_journal(postgres: PostgresStorage) -> No
             await second.close()
 
     asyncio.run(run())
+
+
+def forget(readers: list[SqlJournalReader]) -> None:
+    readers.clear()
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_leaves_the_connections_of_its_parent_alone(postgres: PostgresStorage) -> None:
+    readers = [SqlJournalReader(PostgresDatabase(postgres.url))]
+    assert readers[0].head() == 0
+    child = get_context("fork").Process(target=forget, args=(readers,))
+    child.start()
+    child.join(20)
+    child.kill()
+    child.join()
+    assert child.exitcode == 0
+    assert readers[0].head() == 0
 
 
 def test_a_batch_waits_its_turn_and_a_request_says_that_it_could_not(postgres: PostgresStorage) -> None:

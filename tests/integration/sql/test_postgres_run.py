@@ -3,8 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from robotrader import bootstrap
 from robotrader.adapters.sql.journal import SqlJournal
 from robotrader.adapters.sql.postgres import PostgresDatabase
@@ -28,7 +26,6 @@ universe = ["AAPL.NASDAQ"]
 url = "{}"
 """
 REFUSED = 5
-pytestmark = pytest.mark.timeout(240)
 
 
 def configured(folder: Path, url: str) -> str:

@@ -40,6 +40,7 @@ def process(*arguments: str, state: Path) -> Iterator["subprocess.Popen[str]"]:
     child = subprocess.Popen(
         [sys.executable, "-m", "robotrader", *arguments, "--state", str(state)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
     )  # fmt: skip
     try:
         yield child
@@ -48,7 +49,7 @@ def process(*arguments: str, state: Path) -> Iterator["subprocess.Popen[str]"]:
         try:
             child.communicate(timeout=20)
         except subprocess.TimeoutExpired:
-            child.kill()
+            os.killpg(child.pid, signal.SIGKILL)  # its children too: they hold the pipes open
             child.communicate()
 
 

@@ -16,7 +16,6 @@ from tests.integration.system.running import robotrader
 CANNOT_GO_ON = 4
 SIZES_KB = range(1_900, 3_950, 150)
 """Below 4 MB, where the write-ahead file is begun again and needs no more room."""
-pytestmark = pytest.mark.timeout(300)
 
 
 def test_s22_a_journal_locked_for_longer_than_the_patience_ends_the_trader_and_lets_nothing_out(

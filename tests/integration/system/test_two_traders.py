@@ -5,15 +5,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.chaos.real import FIRST, SECOND, opened
 from tests.integration.system.running import eventually, robotrader
 
 SPEED, SLOW = 20.0, 5.0
 """Sessions a second; slow where processes start while a trader trades: it must not come to the replay's end."""
 CONFIG, FENCED, NO_SESSION = 5, 4, 6
-pytestmark = pytest.mark.timeout(120)
 
 
 def test_s25_a_second_trader_is_refused_and_the_first_goes_on(place: Path, undisturbed: dict[str, Any]) -> None:

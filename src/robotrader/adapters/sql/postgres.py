@@ -7,6 +7,7 @@ driver (statements, transactions, migrations, readers) is then the same code on 
 
 import asyncio
 import atexit
+import os
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from threading import Thread, current_thread
@@ -62,7 +63,7 @@ class PostgresDatabase(Database):
         event.listen(self.write, "begin", lambda connection: connection.exec_driver_sql(_BEGIN_IMMEDIATE))
         self.read = _engine(url, {"default_transaction_read_only": "on"}, busy_timeout_s, poolclass=QueuePool,
                             pool_pre_ping=True, isolation_level="REPEATABLE READ")  # fmt: skip
-        finalize(self, self.read.dispose).atexit = False  # readers end without being closed
+        finalize(self, _release, self.read, os.getpid()).atexit = False  # readers end without being closed
 
     def exists(self) -> bool:
         """Ask the server; raises `ConfigError` where it cannot be reached."""
@@ -89,6 +90,12 @@ class PostgresDatabase(Database):
                       "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace")  # fmt: skip
         with self.read.begin() as connection:
             return int(connection.execute(tables).scalar() or 0)
+
+
+def _release(engine: Engine, pid: int) -> None:
+    """Close what a reader left open; a forked child has its connections, but not the thread that serves them."""
+    if os.getpid() == pid:
+        engine.dispose()
 
 
 class BlockingDialect(PGDialect_asyncpg):
