@@ -52,7 +52,7 @@ clients: install clients-env ## judge the gateway simulator by three foreign cli
 clients-env: $(CLIENTS:%=$(CLIENTS_VENV)/%/.done) ## set up the foreign clients, each in an environment of its own
 
 scenarios: install ## play every incident of scenarios/ on virtual time, and under its planted bug (ARGS="S14 S27")
-	$(PY) -m tests.scenarios $(ARGS)
+	$(PY) -m tests.scenarios.suite $(ARGS)
 
 mutants: install ## plant each bug that the order path must not survive, and show what kills it (ARGS="float")
 	$(PY) -m tests.mutants $(ARGS)
