@@ -143,9 +143,6 @@ class MemoryJournal:
     async def end_run(self, run_id: str, reason: str) -> None:
         pass
 
-    async def current_epoch(self) -> int:
-        return self.storage.epoch
-
     async def open_requests(self) -> Sequence[RequestReceived]:
         return [
             RequestReceived(ts_event=0, ts_init=0, request_id=r.id, action=r.action, reason=r.reason, actor=r.actor,

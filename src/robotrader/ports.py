@@ -200,9 +200,6 @@ class Journal(Protocol):
 
     async def end_run(self, run_id: str, reason: str) -> None: ...
 
-    async def current_epoch(self) -> int:
-        """Return the highest epoch: a runner with a lower one may neither write nor send."""
-
     async def open_requests(self) -> Sequence[RequestReceived]:
         """Return operators' requests not yet copied into the chain, oldest first (times 0)."""
 

@@ -150,20 +150,17 @@ async def the_chain_goes_on_after_reopening(storage: Storage) -> None:
 async def epochs_rise(storage: Storage) -> None:
     """Every run has a higher epoch than all before it."""
     journal = storage.open()
-    assert await journal.current_epoch() == 0
     assert await journal.begin_run("run-1", "code") == 1
     assert await journal.begin_run("run-2", "code") == 2
-    assert await journal.current_epoch() == 2
     await journal.close()
 
 
 async def an_old_epoch_cannot_write(storage: Storage) -> None:
-    """Once another process began a run, the former one's batches fail, and it can see why."""
+    """Once another process began a run, the former one's batches fail, and say why."""
     old = await _opened(storage, "run-1")
     async with old.transaction() as tx:
         tx.event(make.bars_closed(0))
     new = await _opened(storage, "run-2")
-    assert await old.current_epoch() == 2
     with pytest.raises(InvariantViolation, match="epoch"):
         async with old.transaction() as tx:
             tx.event(make.bars_closed(1))
@@ -206,7 +203,7 @@ async def one_batch_at_a_time(storage: Storage) -> None:
         with pytest.raises(InvariantViolation):
             async with journal.transaction():
                 pass
-        assert await journal.current_epoch() == 1, "reading inside a batch works"
+        assert await journal.open_requests() == [], "reading inside a batch works"
         tx.event(make.bars_closed(0))
     assert len(await journal.rows()) == 1
     await journal.close()

@@ -165,20 +165,6 @@ def _no_second_look(patch: Patch) -> None:
     patch.setattr(WriteAhead, "_stopped", lambda *_: None)
 
 
-def _stale_epoch(patch: Patch) -> None:
-    """Send although another trader has begun an epoch."""
-
-    async def send(self: WriteAhead, orders: Sequence[Order]) -> None:
-        self.epoch, kept = await self._journal.current_epoch(), self.epoch
-        try:
-            await sending(self, orders)
-        finally:
-            self.epoch = kept
-
-    sending = WriteAhead.send
-    patch.setattr(WriteAhead, "send", send)
-
-
 def _cancel_needs_the_journal(patch: Patch) -> None:
     """Write a cancel down before it is asked for: no cancel while the journal cannot be written."""
 
@@ -312,8 +298,8 @@ MUTANTS = (
         _ENGINE + "test_write_ahead_changes.py::"
         "test_a_halt_between_decision_and_wire_refuses_the_change_and_the_terms_stand",
     )),
-    Mutant(name="stale epoch can send", plant=_stale_epoch, tests=(
-        _ENGINE + "test_write_ahead.py::test_a_process_that_lost_the_journal_sends_nothing_and_says_so",
+    Mutant(name="stale epoch can send", plant=incidents.an_old_epoch_goes_on, tests=(
+        "tests/integration/sql/test_file.py::test_conformance[an_old_epoch_cannot_write]",
     )),
     Mutant(name="id mark not persisted", plant=incidents.trust_next_valid_id, tests=(
         _ENGINE + "test_recovery.py::test_order_ids_go_on_from_the_highest_ever_used",

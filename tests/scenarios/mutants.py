@@ -182,11 +182,7 @@ def an_old_epoch_goes_on(patch: Patch) -> None:
         self._head = journal._head(connection)[1]
         return self._run
 
-    async def mine_is_current(self: SqlJournal) -> int:
-        return self._run.epoch if self._run else 0
-
     patch.setattr(SqlJournal, "_check_writer", mine)
-    patch.setattr(SqlJournal, "current_epoch", mine_is_current)
 
 
 def ignore_executions_of_others(patch: Patch) -> None:

@@ -19,7 +19,6 @@ from robotrader.model import (
     ConnectionLost,
     DataError,
     ExternalFill,
-    InvariantViolation,
     Order,
     OrderEvent,
     OrderFilled,
@@ -165,12 +164,12 @@ class WriteAhead:
         await self.carry_out(await self.record(given_up) if given_up else ())
 
     async def send(self, orders: Sequence[Order]) -> None:
-        """T2, then the socket: re-read latch, trading state, epoch and data age; record SENDING; commit; write.
+        """T2, then the socket: re-read latch, trading state and data age; record SENDING; commit; write.
 
         Raises
         ------
         InvariantViolation
-            Another process took the journal: this one may neither write nor send.
+            Another process took the journal, says the batch itself: this one may neither write nor send.
         """
         orders = [o for o in orders if self._is_authorized(o)]
         if not orders:
@@ -198,12 +197,10 @@ class WriteAhead:
             await self.void(unsent, reason, proven=True)
 
     async def _refused(self, orders: Sequence[Order], *, ages: bool = True) -> dict[OrderId, str]:
-        """Re-read latch, trading state, epoch and data age, and return why some of these orders may not be sent.
+        """Re-read latch, trading state and data age, and return why some of these orders may not be sent.
 
         What protects a position does not age: it may have been decided weeks ago.
         """
-        if await self._journal.current_epoch() != self.epoch:
-            raise InvariantViolation("another trader took this journal; this one stops", epoch=self.epoch)
         halted, now = self._halted() or await self._requested_halt(), self._clock.now()
         return {
             o.id: why for o in orders if (why := halted or self._stopped(o) or (self._stale(o, now) if ages else None))

@@ -174,7 +174,7 @@ def test_a_trader_of_the_replaced_journal_is_fenced(recorded: SqlStorage, tmp_pa
         await zombie.rows()
         epoch = await zombie.begin_run("zombie", "test")
         done = put_back(file, place)
-        assert await zombie.current_epoch() == done.epoch > epoch
+        assert done.epoch > epoch
         with pytest.raises(InvariantViolation, match="another trader took the journal"):
             async with zombie.transaction():
                 pass

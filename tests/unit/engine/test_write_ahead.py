@@ -240,7 +240,7 @@ def test_a_process_that_lost_the_journal_sends_nothing_and_says_so() -> None:
         found = await path.record([make.bars_closed(0)])
         await life.storage.open().begin_run("another", "test")
         rows = len(life.storage.rows)
-        with pytest.raises(InvariantViolation, match="another trader took this journal"):
+        with pytest.raises(InvariantViolation, match="epoch 2 began"):
             await path.carry_out(found)
         with pytest.raises(InvariantViolation):
             await path.record([make.bars_closed(1)])

@@ -221,10 +221,6 @@ class SqlJournal:
             parameters = {"run_id": run_id, "reason": reason, "seq": self._head.seq, "hash": self._head.row_hash}
             run(connection, "end_run", parameters)
 
-    async def current_epoch(self) -> int:
-        with self._read() as connection:
-            return _head(connection)[0]
-
     async def open_requests(self) -> Sequence[RequestReceived]:
         with self._read() as connection:
             found = run(connection, "open_requests").mappings().all()
