@@ -58,15 +58,13 @@ async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: 
     from robotrader.adapters.clocks import BrokerClock, SystemClock
     from robotrader.adapters.ibkr.broker import IbkrBroker
     from robotrader.adapters.ibkr.connection import IbkrConnection
-    from robotrader.adapters.ibkr.feed import IbkrFeed
     from robotrader.adapters.sql.journal import SqlJournal
     from robotrader.engine.inbox import Inbox
     from robotrader.engine.runner import Runner
     from robotrader.engine.world import World
     from robotrader.strategy.loading import load_strategy, trailing_source
 
-    inbox, where, spec = Inbox(), settings.broker, settings.data.bar_spec
-    grace_s = CLOSE_GRACE_S if spec is BarSpec.DAY else PIECES_GRACE_S
+    inbox, where = Inbox(), settings.broker
     warmup = max(load_strategy(s.source, s.parameters).manifest.warmup_bars for s in settings.strategies)
     connection = IbkrConnection(inbox, account=where.account, account_prefix=where.account_prefix,
                                 lock_step=where.lock_step)  # fmt: skip
@@ -79,12 +77,12 @@ async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: 
             return STOPPED
         broker = IbkrBroker(connection, settings.instruments)
         broker.watch_account()
+        actions = watched_actions(state)
         world = World(
             journal=journal, link=link, clock=clock, inbox=inbox, source=trailing_source,
             latch=lambda: halt_file.read_flag(state), broker=broker, sessions=table,
-            reconciles=not where.lock_step, actions=watched_actions(state),
-            feed=IbkrFeed(connection, inbox, settings.instruments, table, spec=spec,
-                          grace_s=0.0 if where.lock_step else grace_s),
+            reconciles=not where.lock_step, actions=actions,
+            feed=_feed(connection, inbox, clock, settings, sessions=table, actions=actions),
         )  # fmt: skip
         runner = Runner(world, _run_started(settings), warmup_bars=warmup)
         await runner.start()
@@ -95,6 +93,17 @@ async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: 
     finally:
         await link.close()
         await journal.close()
+
+
+def _feed(connection: Any, inbox: Any, clock: Any, settings: Settings, **known: Any) -> Any:
+    """Return live bars, with quotes where time is the world's own."""
+    from robotrader.adapters.ibkr.feed import IbkrFeed
+    from robotrader.adapters.ibkr.quotes import LiveQuotes
+
+    of, spec, lock_step = settings.instruments, settings.data.bar_spec, settings.broker.lock_step
+    quotes = None if lock_step else LiveQuotes(connection, of, clock.now)
+    grace_s = CLOSE_GRACE_S if spec is BarSpec.DAY else PIECES_GRACE_S
+    return IbkrFeed(connection, inbox, of, spec=spec, quotes=quotes, grace_s=0.0 if lock_step else grace_s, **known)
 
 
 def _supervisor(connection: Any, inbox: Any, clock: Any, where: BrokerSettings, *, state: Path) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from robotrader.data.adjust import known
+from robotrader.data.aggregate import Grid
 from robotrader.data.quality import (
     CONTEXT_CHECKS,
     JUMP_FACTOR,
@@ -38,10 +39,17 @@ class LiveGate:
 
     def __init__(self, sessions: SessionTable | None, actions: Iterable[CorporateAction] = ()) -> None:
         self._sessions = sessions
-        self._actions: dict[str, list[CorporateAction]] = {}
+        self._last: dict[InstrumentId, tuple[Bar, int]] = {}
+        self._learnt: Iterable[CorporateAction] | None = None
+        self.learn(actions)
+
+    def learn(self, actions: Iterable[CorporateAction]) -> None:
+        """Take over what is known to happen; the same object again costs nothing."""
+        if actions is self._learnt:
+            return
+        self._learnt, self._actions = actions, dict[str, list[CorporateAction]]()
         for action in known(actions, _EVER):
             self._actions.setdefault(action.symbol, []).append(action)
-        self._last: dict[InstrumentId, tuple[Bar, int]] = {}
 
     def judge(self, bar: Bar, *, delayed: bool = False) -> tuple[Finding, ...]:
         """Return what is wrong with the bar; it is accepted where nothing sets it aside, see `accepted`."""
@@ -129,7 +137,8 @@ def _place(bar: Bar, sessions: SessionTable | None) -> Place:
     start = bar.ts_event - bar.spec.nanos
     if sessions is None:
         return anywhere(start, bar.spec)
-    return place_one(start, bar.ts_event, bar.spec, sessions)
+    own = Grid(sessions, bar.spec).start_of(bar.ts_event)  # a session's last bar may be a short one
+    return place_one(start if own is None else own, bar.ts_event, bar.spec, sessions)
 
 
 def _between(

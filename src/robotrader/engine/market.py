@@ -1,25 +1,45 @@
 """Last prices and volumes per instrument: what sizing and risk checks need to know of the market."""
 
 from collections import deque
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 from msgspec import structs
 
-from robotrader.model import Bar, CorporateActionDue, CorporateActionKind, Instrument, InstrumentId
+from robotrader.model import (
+    NANOS_PER_SECOND,
+    Bar,
+    CorporateActionDue,
+    CorporateActionKind,
+    Instrument,
+    InstrumentId,
+    Quote,
+)
 from robotrader.portfolio.sizing import average_true_range
 
 ATR_BARS = 14
 ADV_SESSIONS = 20
-_DAY_NS = 86_400_000_000_000
+QUOTE_MAX_AGE_NS = 5 * NANOS_PER_SECOND
+_DAY_NS = 86_400 * NANOS_PER_SECOND
+
+
+class Reference(NamedTuple):
+    """A price to check an order against, how long ago it was seen, and how long a bar lasts (ns)."""
+
+    price: Decimal
+    age_ns: int
+    spec_ns: int
 
 
 class _Facts:
     """The recent bars of one instrument and its volume by UTC day (US sessions lie within one)."""
 
-    __slots__ = ("bars", "day", "last", "volume", "volumes")
+    __slots__ = ("bars", "day", "last", "quote", "volume", "volumes")
 
     def __init__(self) -> None:
         self.last: Bar | None = None
+        self.quote: Quote | None = None
         self.bars: deque[Bar] = deque(maxlen=ATR_BARS + 1)
         self.day = -1
         self.volume = 0.0
@@ -56,12 +76,18 @@ class MarketFacts:
                     facts.volumes.append(facts.volume)
                 facts.day, facts.volume = day, bar.volume
 
+    def hear(self, quotes: Sequence[Quote]) -> None:
+        """Take quotes in."""
+        for quote in quotes:
+            if quote.instrument in self._facts:
+                self._facts[quote.instrument].quote = quote
+
     def convert(self, event: CorporateActionDue) -> None:
         """Bring the bars from before an action into new units; after a symbol change they are the successor's."""
         action, facts = event.action, self._facts.get(event.instrument)
         if facts is None or action.kind is CorporateActionKind.DELISTING:
             return
-        ratio = float(action.ratio)
+        ratio, facts.quote = float(action.ratio), None
         facts.bars = deque((_in_new_units(b, ratio) if b.ts_event <= action.ex_at else b for b in facts.bars),
                            maxlen=facts.bars.maxlen)  # fmt: skip
         facts.last = facts.bars[-1] if facts.bars else None
@@ -84,6 +110,17 @@ class MarketFacts:
         """Return the last close as a price, None before the first bar."""
         last = self.last(iid)
         return None if last is None else self._instruments[iid].price(last.close)
+
+    def reference(self, iid: InstrumentId, now: int) -> Reference | None:
+        """Return the middle of a quote of the last seconds, else the last close; None before the first bar."""
+        facts = self._facts.get(iid)
+        if facts is None or facts.last is None:
+            return None
+        spec, quote = facts.last.spec.nanos, facts.quote
+        if quote is not None and now - quote.ts_event <= QUOTE_MAX_AGE_NS:
+            middle = self._instruments[iid].price((quote.bid + quote.ask) / 2)
+            return Reference(middle, now - quote.ts_event, spec)
+        return Reference(self._instruments[iid].price(facts.last.close), now - facts.last.ts_event, spec)
 
     def atr(self, iid: InstrumentId) -> Decimal | None:
         """Return ATR(14) in price units, None before there are 15 bars."""

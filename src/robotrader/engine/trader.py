@@ -167,6 +167,7 @@ class Trader:
         for iid, reason in unexplained_splits(event, self._market, self._limits.split_guard_ratio):
             out = [*(out or ()), *self.control.halt(event, reason, iid)]
         self._market.update(event.bars)
+        self._market.hear(event.quotes)
         self.orders.release(event.ts_event)
         for runtime in self._runtimes:
             for change in runtime.changed(event):

@@ -76,7 +76,7 @@ class Valuation:
         """
         iid = order.instrument
         opened = 0 if entry is None else entry.side.sign * entry.quantity
-        last, close = self._market.last(iid), self._market.close(iid)
+        seen = self._market.reference(iid, now)
         by_equity = limits.max_position_equity_ratio is not None or limits.max_order_equity_ratio is not None
         by_volume = limits.max_order_adv_ratio is not None
         return PortfolioSnapshot(
@@ -86,10 +86,10 @@ class Valuation:
             position=self._ledger.quantity(iid) + opened,
             open_buy=self._orders.open_quantity(iid, Side.BUY),
             open_sell=self._orders.open_quantity(iid, Side.SELL),
-            last_close=close,
-            reference_price=close,
-            reference_age_ns=None if last is None else now - last.ts_event,
-            reference_spec_ns=None if last is None else last.spec.nanos,
+            last_close=self._market.close(iid),
+            reference_price=seen and seen.price,
+            reference_age_ns=seen and seen.age_ns,
+            reference_spec_ns=seen and seen.spec_ns,
             average_daily_volume=self._market.average_daily_volume(iid) if by_volume else None,
         )
 

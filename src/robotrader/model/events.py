@@ -12,7 +12,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from robotrader.model.corporate import CorporateAction
-from robotrader.model.market import Bar, Instrument, InstrumentId
+from robotrader.model.market import Bar, Instrument, InstrumentId, Quote
 from robotrader.model.orders import Commission, Fill, OrderId, Side, StrategyId
 from robotrader.model.portfolio import Account
 from robotrader.model.risk import RiskLimit, TradingState
@@ -96,10 +96,14 @@ class RunEnded(Event, frozen=True, kw_only=True):
 
 
 class BarsClosed(Event, frozen=True, kw_only=True):
-    """All bars that closed at `ts_event`; `warmup` bars feed windows but decide nothing."""
+    """All bars that closed at `ts_event`; `warmup` bars feed windows but decide nothing.
+
+    `quotes` are the last ones known when live bars arrived, whatever came in between.
+    """
 
     bars: tuple[Bar, ...]
     warmup: bool = False
+    quotes: tuple[Quote, ...] = ()
 
     @property
     def source_id(self) -> str | None:

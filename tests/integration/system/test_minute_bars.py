@@ -124,3 +124,8 @@ def test_whatever_happens_to_the_stream_every_minute_is_there_once(
     assert [e.bars for e in heard] == [sections[end] for end in ends]
     assert ends[-27:] == panel.ts[396:423].tolist()
     assert [e.warmup for e in heard[:9]] == [True] * 9
+    quoted = [e for e in heard if e.quotes]
+    assert len(quoted) > 20
+    for event in quoted:
+        assert all(event.ts_init - quote.ts_event < 60 * SECOND for quote in event.quotes)
+        assert [(q.bid + q.ask) / 2 for q in event.quotes] == pytest.approx([b.close for b in event.bars], rel=0.01)

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from robotrader.engine.market import ADV_SESSIONS, ATR_BARS, MarketFacts
-from robotrader.model import Bar, BarSpec, CorporateActionKind, InstrumentId
+from robotrader.model import Bar, BarSpec, CorporateActionKind, InstrumentId, Quote
 from tests import builders as make
 
 SPY = make.SPY.id
@@ -30,6 +30,24 @@ def market(*bars: Bar) -> MarketFacts:
 def test_the_close_is_on_the_tick_grid() -> None:
     assert market(bar(0, close=100.004)).close(SPY) == Decimal("100.00")
     assert market().close(SPY) is None
+
+
+def quote(age_s: float, bid: float = 103.0, ask: float = 103.05) -> Quote:
+    ts = make.T0 - round(age_s * 10**9)
+    return Quote(instrument=SPY, ts_event=ts, bid=bid, ask=ask, bid_size=100.0, ask_size=100.0)
+
+
+def test_the_reference_is_the_middle_of_a_quote_of_the_last_seconds_else_the_last_close() -> None:
+    facts = market(bar(0))
+    close = (Decimal("100.00"), 0, make.DAY)
+    assert facts.reference(SPY, make.T0) == close
+    facts.hear([quote(5), structs.replace(quote(0), instrument=InstrumentId("ZZZ.SMART"))])
+    assert facts.reference(SPY, make.T0) == (Decimal("103.02"), 5 * 10**9, make.DAY)
+    assert facts.reference(SPY, make.T0 + 1) == (Decimal("100.00"), 1, make.DAY)
+    facts.hear([quote(0)])
+    facts.convert(make.due(make.split(2)))
+    assert facts.reference(SPY, make.T0) == (Decimal("50.00"), 0, make.DAY)
+    assert market().reference(SPY, make.T0) is None
 
 
 def test_average_volume_needs_twenty_sessions_and_is_the_mean_of_the_last_twenty() -> None:

@@ -7,10 +7,13 @@ are made of the five-second bars that IBKR streams, and requested where pieces o
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from msgspec import structs
 
 from robotrader.adapters.ibkr.connection import IbkrConnection
 from robotrader.adapters.ibkr.history import History
+from robotrader.adapters.ibkr.quotes import LiveQuotes
 from robotrader.adapters.ibkr.streaming import LiveBars
 from robotrader.data.aggregate import Grid, Slot
 from robotrader.data.live_gate import LiveGate, accepted
@@ -20,6 +23,7 @@ from robotrader.model import (
     BarsClosed,
     BarSpec,
     ConnectionLost,
+    CorporateAction,
     DataGap,
     Instrument,
     InstrumentId,
@@ -49,6 +53,10 @@ class IbkrFeed:
         Time that a closed bar is given to become final, or a live one's last pieces to arrive.
     timeout_s : float
         How long one history request may take.
+    quotes : LiveQuotes or None
+        Where live bars get the quotes of the moment from.
+    actions : callable
+        Gives the corporate actions known by now: a jump that one explains is no warning.
     """
 
     def __init__(
@@ -62,6 +70,8 @@ class IbkrFeed:
         deliver_after: int | None = None,
         grace_s: float = 0.0,
         timeout_s: float = 30.0,
+        quotes: LiveQuotes | None = None,
+        actions: Callable[[], Sequence[CorporateAction]] = tuple,
     ) -> None:
         self._connection = connection
         self._inbox = inbox
@@ -77,6 +87,8 @@ class IbkrFeed:
         self._round: asyncio.Future[None] | None = None
         self._listed: set[InstrumentId] = set()
         self._silent: set[InstrumentId] = set()
+        self._quotes = quotes
+        self._actions = actions
         self._quality = LiveGate(sessions)
 
     def pending(self) -> bool:
@@ -131,7 +143,8 @@ class IbkrFeed:
         return found if len(found) == len(wanted) else None
 
     def _put(self, slot: Slot, bars: dict[InstrumentId, Bar]) -> None:
-        self._inbox.put(self._event(slot, bars))
+        event = self._event(slot, bars)
+        self._inbox.put(event if self._quotes is None else structs.replace(event, quotes=self._quotes.known()))
         self._move(slot.end)
 
     def _event(self, slot: Slot, bars: dict[InstrumentId, Bar]) -> BarsClosed:
@@ -139,8 +152,10 @@ class IbkrFeed:
 
         What the quality gate says of a bar beside the one before is logged, and what it sets aside is left out.
         """
+        self._quality.learn(self._actions())
         there = [bars[i.id] for i in self._instruments if i.id in bars]
-        found = [self._quality.judge(bar) for bar in there]
+        delayed = self._quotes.delayed if self._quotes is not None else ()
+        found = [self._quality.judge(bar, delayed=bar.instrument in delayed) for bar in there]
         for finding in (finding for findings in found for finding in findings):
             _log.warning("%s: %s", finding.rule, finding.detail)
         fit = tuple(bar for bar, findings in zip(there, found, strict=True) if accepted(findings))

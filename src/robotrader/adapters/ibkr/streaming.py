@@ -1,30 +1,16 @@
 """Five-second bars as they come, and the bars that they make."""
 
-import asyncio
-import logging
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
 
 from robotrader.adapters.ibkr import translate
 from robotrader.adapters.ibkr.connection import IbkrConnection
 from robotrader.adapters.ibkr.history import is_sound
 from robotrader.adapters.ibkr.pacing import HistoryGate, HistoryRequest
+from robotrader.adapters.ibkr.streams import Ended, Stream, Streams, Subscribe
 from robotrader.data.aggregate import Grid, Slot, by_slot, join
-from robotrader.model import (
-    NANOS_PER_SECOND,
-    Bar,
-    BarSpec,
-    ConnectionLost,
-    Instrument,
-    InstrumentId,
-    RoboTraderError,
-)
-
-_log = logging.getLogger(__name__)
+from robotrader.model import NANOS_PER_SECOND, Bar, BarSpec, Instrument, InstrumentId
 
 _IN_SHARES = 175  # as of history
-_AGAIN_S = 60.0
 
 
 class LiveBars:
@@ -39,12 +25,12 @@ class LiveBars:
     ) -> None:
         self._connection = connection
         self._gate = gate
-        self._instruments = instruments
         self._grid = grid
         self._pieces: dict[InstrumentId, dict[Slot, dict[int, Bar]]] = {i.id: {} for i in instruments}
         self._done = 0
-        self._open: dict[asyncio.Task[None], int] = {}
-        connection.subscribe("live bars", lambda _client: self._start(), lambda _client: self._stop())
+        without = "has no live bars, each is asked for instead"
+        stream = Stream(translate.watch_bars, translate.drop_bars, self._take, self._admit, without)
+        self._streams = Streams(connection, instruments, stream, name="live bars")
 
     def bar(self, instrument: InstrumentId, slot: Slot) -> Bar | None:
         """Return a slot's bar once it is complete."""
@@ -63,36 +49,8 @@ class LiveBars:
             for slot in [s for s in slots if s.end <= self._done]:
                 del slots[slot]
 
-    def _start(self) -> None:
-        """Begin anew: nothing of an earlier session goes on."""
-        self._stop()
-        for instrument in self._instruments:
-            self._open[asyncio.ensure_future(self._keep(instrument))] = 0
-
-    def _stop(self) -> None:
-        for task, number in self._open.items():
-            if task.cancel() and self._connection.connected:
-                self._connection.pending.end(number)
-                self._connection.send(translate.drop_bars(number))
-        self._open.clear()
-
-    async def _keep(self, instrument: Instrument) -> None:
-        """Hold a subscription until the session ends; one that fails is tried again each minute."""
-        task, request = asyncio.current_task(), HistoryRequest(instrument.id, "TRADES", "live")
-        while task is not None:
-            self._open[task] = number = self._connection.request_id()
-            try:
-                await (await self._gate.ask(request, partial(self._subscribe, instrument, number)))
-            except ConnectionLost:
-                return
-            except RoboTraderError as error:
-                _log.warning("%s has no live bars, each is asked for instead: %s", instrument.id, error)
-            await asyncio.sleep(_AGAIN_S)
-
-    async def _subscribe(self, instrument: Instrument, number: int) -> "asyncio.Future[list[Any]]":
-        ended = self._connection.pending.open(number, lambda row: self._take(instrument, row))
-        self._connection.send(translate.watch_bars(number, instrument))
-        return ended
+    async def _admit(self, instrument: Instrument, subscribe: Subscribe) -> Ended:
+        return await self._gate.ask(HistoryRequest(instrument.id, "TRADES", "live"), subscribe)
 
     def _take(self, instrument: Instrument, row: Sequence[float]) -> None:
         began, opened, high, low, close, volume, _average, _trades = row

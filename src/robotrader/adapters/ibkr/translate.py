@@ -125,6 +125,17 @@ def drop_bars(request_id: int) -> Send:
     return lambda client: client.cancelRealTimeBars(request_id)
 
 
+def watch_quotes(request_id: int, instrument: Instrument) -> Send:
+    """Return the message that asks for the best bid and ask, as they change."""
+    contract = contract_of(instrument)
+    return lambda client: client.reqMktData(request_id, contract, "", False, False, [])
+
+
+def drop_quotes(request_id: int) -> Send:
+    """Return the message that ends them."""
+    return lambda client: client.cancelMktData(request_id)
+
+
 def drop_history(request_id: int) -> Send:
     """Return the message that gives up a question for history."""
     return lambda client: client.cancelHistoricalData(request_id)

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 DECODING_LOGGERS = ("ib_async.Decoder", "eventkit.event")
 """Where a message that could not be decoded or handled is logged, and nowhere else noted."""
 
-_HOOKS = frozenset({"tcpDataArrived", "tcpDataProcessed", "priceSizeTick"})
+_HOOKS = frozenset({"tcpDataArrived", "tcpDataProcessed"})
 """Callbacks that ib_async makes only if they are there."""
 
 
@@ -108,7 +108,8 @@ class Wrapper:
         self.updateAccountTime = self.accountDownloadEnd = account.pushed
         self.accountUpdateMulti = self._account_value
         self.historicalData = self._history
-        self.realtimeBar = lambda request_id, *values: pending.add(request_id, values)
+        self.realtimeBar = self.priceSizeTick = self.tickSize = lambda number, *values: pending.add(number, values)
+        self.marketDataType = pending.add
         self.openOrderEnd = lambda: pending.end(Question.OPEN_ORDERS)
         self.completedOrdersEnd = lambda: pending.end(Question.COMPLETED_ORDERS)
         self.positionEnd = lambda: pending.end(Question.POSITIONS)

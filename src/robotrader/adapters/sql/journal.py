@@ -37,7 +37,7 @@ from robotrader.ports import BrokerMessage, JournalRow, Transaction
 _RAW = msgspec.json.Encoder(order="sorted")
 
 # What a source says of an event is the same whenever we receive it, and whether or not we were warming up.
-_NOT_CONTENT = ("ts_event", "ts_init", "warmup")
+_NOT_CONTENT = ("ts_event", "ts_init", "warmup", "quotes")
 
 
 class _Head(NamedTuple):
