@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from robotrader.config import Settings
 
 _PACKAGES = (
-    "alembic", "bokeh_sampledata", "empyrical", "hypercorn", "ib_async", "msgspec", "numpy", "pandas_market_calendars",
+    "alembic", "bokeh_sampledata", "hypercorn", "ib_async", "msgspec", "numba", "numpy", "pandas_market_calendars",
     "platformdirs", "polars", "quart", "quart_schema", "rich", "sqlalchemy", "structlog", "typer",
 )  # fmt: skip
 _MIN_FREE, _LOW_FREE = 200_000_000, 2_000_000_000
