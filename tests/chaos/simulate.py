@@ -136,7 +136,7 @@ def main() -> int:
     started = time.monotonic()
     with workers() as pool:
         seeds = range(options.first, options.first + options.seeds)
-        verdicts = [_shown(verdict) for verdict in pool.map(run, seeds, chunksize=8)]
+        verdicts = [_shown(n, verdict) for n, verdict in enumerate(pool.map(run, seeds, chunksize=8), 1)]
     counts = Counter(cell for v in verdicts for cell in v.cells)
     if options.reach:
         reach(counts, options.reach)
@@ -149,8 +149,10 @@ def main() -> int:
     return 1 if report.failed else 0
 
 
-def _shown(verdict: Verdict) -> Verdict:
-    """Print what does not hold, and how to see it again."""
+def _shown(n: int, verdict: Verdict) -> Verdict:
+    """Print what does not hold, and how to see it again; and now and then how far the run is."""
+    if n % 1_000 == 0:
+        print(f"{n} seeds", file=sys.stderr)
     for sentence in verdict.wrong:
         print(f"seed {verdict.seed}: {sentence}", file=sys.stderr)
     if verdict.wrong:

@@ -1,9 +1,13 @@
-"""The runner's single entrance: an unbounded, ordered queue that is drained in batches."""
+"""The runner's single entrance: an ordered queue that is drained in batches.
+
+Market data cannot make it grow under a slow runner: bars come only when the runner lets time pass, quotes with them,
+and time that nobody has looked at yet is overtaken by later time. Messages about orders wait in full, however many.
+"""
 
 import asyncio
 from collections import deque
 
-from robotrader.ports import Arrival
+from robotrader.ports import Arrival, TimeAdvanced
 
 
 class Inbox:
@@ -14,7 +18,10 @@ class Inbox:
         self._some = asyncio.Event()
 
     def put(self, arrival: Arrival) -> None:
-        """Append one arrival."""
+        """Append one arrival; time takes the place of the time before it."""
+        last = self._items[-1] if self._items else None
+        if isinstance(arrival, TimeAdvanced) and isinstance(last, TimeAdvanced) and not last.ended:
+            self._items.pop()
         self._items.append(arrival)
         self._some.set()
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from robotrader.engine import runner as runner_module
-from robotrader.engine.inbox import Inbox
 from robotrader.model import (
     Action,
     BarsClosed,
@@ -257,22 +256,5 @@ def test_the_end_of_a_run_can_compare_with_the_broker_once_more() -> None:
         await runner.run()
         await runner.finish(compare=True)
         assert [c.state for c in commands(storage) if isinstance(c, SetTradingState)] == [TradingState.HALTED]
-
-    run(test())
-
-
-def test_the_inbox_hands_over_everything_in_order_and_waits_when_empty() -> None:
-    async def test() -> None:
-        inbox = Inbox()
-        assert len(inbox) == 0
-        waiting = asyncio.create_task(inbox.take())
-        await asyncio.sleep(0)
-        assert not waiting.done()
-        inbox.put(at(0))
-        inbox.put(at(1))
-        assert await waiting == [at(0), at(1)]
-        assert len(inbox) == 0
-        inbox.put(at(2))
-        assert await inbox.take() == [at(2)]
 
     run(test())
