@@ -8,10 +8,21 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec import structs
 
 from robotrader.adapters.ibkr.connection import IbkrConnection
 from robotrader.adapters.ibkr.feed import IbkrFeed
-from robotrader.model import BarsClosed, BrokerUnavailable, ConnectionLost, PacingLimit, SessionTable, Venue, stock
+from robotrader.model import (
+    BarsClosed,
+    BrokerUnavailable,
+    ConnectionLost,
+    CorporateAction,
+    PacingLimit,
+    SessionTable,
+    Venue,
+    stock,
+)
+from tests import builders as make
 from tests.integration.ibkr.arrivals import Arrivals
 from tests.integration.ibkr.scripted import Handler, ScriptedGateway
 from tests.integration.ibkr.session import connected
@@ -339,3 +350,23 @@ def test_no_more_than_fifty_requests_are_under_way() -> None:
         assert [b.instrument for b in event.bars] == [i.id for i in many]
 
     feeding(scenario, on20=hold, instruments=many)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_jump_is_told_unless_an_action_that_became_known_meanwhile_explains_it(
+    known: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    actions: list[CorporateAction] = []
+
+    async def scenario(feed: IbkrFeed, inbox: Arrivals, peer: ScriptedGateway) -> None:
+        split = structs.replace(make.split(2, symbol="AAPL"), ex_date=DAYS[5].isoformat(), ex_at=at(DAYS[5], 0))
+        actions.extend([split] if known else [])
+        feed.on_time(at(DAYS[5], 16))
+        await inbox.until(BarsClosed, 2)
+
+    def halved(fields: list[str]) -> Sequence[str]:
+        values = "5.0|5.5|4.25|5.25|2400" if fields[3] == "AAPL" else GOOD
+        return rows(fields[1], (DAYS[4], GOOD), (DAYS[5], values))
+
+    feeding(scenario, on20=halved, deliver_after=at(DAYS[4], 9), actions=lambda: tuple(actions))
+    assert caplog.text.count("jump") == (0 if known else 1)
