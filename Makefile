@@ -14,12 +14,16 @@ SEEDS ?= 500
 PYTEST := $(PY) -m pytest
 CLIENTS := ibapi-9.81 ib_async-2.1 ibapi-10.46
 CLIENTS_VENV := .venv-clients
+PEERS := backtesting vectorbt bt nautilus
+PEERS_VENV ?= .venv-peers
+PYTHON312 ?= $(shell for p in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python; do \
+  $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null && echo $$p && break; done)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SILENT:
-.PHONY: help install demo test check fmt bench clients clients-env scenarios mutants reliability load lake fast-bench journal-bench journal-load latency kills drills chaos crashes docs browser wheel-test assets lock clean
+.PHONY: help install demo test check fmt bench clients clients-env scenarios mutants reliability load lake fast-bench journal-bench journal-load latency kills drills chaos crashes differential peers-env peers-sample docs browser wheel-test assets lock clean
 
 help: ## list these commands
 	sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-12s%s\n", $$1, $$2 }'
@@ -50,6 +54,13 @@ clients: install clients-env ## judge the gateway simulator by three foreign cli
 	$(PY) -m tests.clients.run $(ARGS)
 
 clients-env: $(CLIENTS:%=$(CLIENTS_VENV)/%/.done) ## set up the foreign clients, each in an environment of its own
+
+differential: install peers-env ## our engines against backtesting.py, vectorbt, bt and nautilus_trader (ARGS=--write)
+	$(PY) -m tests.differential.engines.run $(ARGS)
+
+peers-env: $(PEERS:%=$(PEERS_VENV)/%/.done) ## set up those four engines, each in an environment of its own (Python 3.12)
+
+peers-sample: $(PEERS_VENV)/backtesting/.done ## set up the one that `make test` asks
 
 scenarios: install ## play every incident of scenarios/ on virtual time, and under its planted bug (ARGS="S14 S27")
 	$(PY) -m tests.scenarios.suite $(ARGS)
@@ -109,9 +120,11 @@ lock: $(VENV)/.dev ## renew the hash-pinned locks after a change (ARGS=--upgrade
 	$(COMPILE) $(ARGS) -o requirements/node.txt requirements/node.in 1>&2
 	for set in build $(CLIENTS); do \
 	  $(COMPILE) $(ARGS) -o requirements/clients-$$set.txt requirements/clients-$$set.in 1>&2 || exit 1; done
+	for set in $(PEERS); do \
+	  $(subst 3.11,3.12,$(COMPILE)) $(ARGS) -o requirements/peers-$$set.txt requirements/peers-$$set.in 1>&2 || exit 1; done
 
 clean: ## remove everything that was built or cached, .venv included
-	rm -rf $(VENV) $(CLIENTS_VENV) dist build src/robotrader/web/static/vendor
+	rm -rf $(VENV) $(CLIENTS_VENV) $(PEERS_VENV) dist build src/robotrader/web/static/vendor
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests scripts -name __pycache__ -prune -exec rm -rf {} +
 
@@ -142,6 +155,13 @@ $(VENV)/.base: $(VENV)/.build requirements/base.txt pyproject.toml
 $(VENV)/.dev: $(VENV)/.build requirements/dev.txt pyproject.toml
 	$(call sync,requirements/dev.txt)
 	touch $(VENV)/.base $@ # the development set contains the default one
+
+$(PEERS_VENV)/%/.done: requirements/peers-%.txt $(VENV)/.build
+	test -n "$(PYTHON312)" || { echo "robotrader: the other engines need Python 3.12 as python3.12" >&2; exit 1; }
+	rm -rf $(@D)
+	$(PYTHON312) -m venv $(@D) 1>&2
+	$(call locked,$<,$(@D)/bin/python)
+	touch $@
 
 $(CLIENTS_VENV)/%/.done: requirements/clients-%.txt requirements/clients-build.txt $(VENV)/.build
 	rm -rf $(@D)
