@@ -1,4 +1,4 @@
-"""What scenarios do to a trader and its journal from outside: kill, copy, restore, lock."""
+"""What scenarios do to a trader and its journal from outside: kill, lock."""
 
 import asyncio
 import sqlite3
@@ -58,19 +58,6 @@ def mortal(loop: VirtualLoop, kill: Kill | None) -> Iterator[asyncio.Event]:
         patch.setattr(SqlTransaction, "_seal", sealing)
         count, loop.on_connect = loop.on_connect, connected
         yield died
-
-
-def copy_journal(state: Path, copy: Path) -> None:
-    """Back the journal up while the trader writes it."""
-    with closing(sqlite3.connect(state / bootstrap.JOURNAL)) as live, closing(sqlite3.connect(copy)) as target:
-        live.backup(target)
-
-
-def restore_journal(state: Path, copy: Path) -> None:
-    """Put a copy in the journal's place; nothing of what came after it is left."""
-    for suffix in ("", "-wal", "-shm"):
-        (state / f"{bootstrap.JOURNAL}{suffix}").unlink(missing_ok=True)
-    copy_journal(copy.parent, state / bootstrap.JOURNAL)
 
 
 async def hold_lock(state: Path, seconds: float) -> None:

@@ -25,6 +25,7 @@ from robotrader.cli import read as cli
 from robotrader.cli.command import Call
 from robotrader.config import BrokerSettings, DataSettings, Settings
 from robotrader.data.panel import PRICES, VALUES, Panel
+from robotrader.data.retention import RetentionPolicy
 from robotrader.data.seeded import SeedSpec, generate
 from robotrader.engine import reconciliation, runner
 from robotrader.engine.recovery import replay
@@ -47,7 +48,7 @@ from robotrader.simulation.gateway.faults import FaultScript
 from robotrader.simulation.venue import Venue
 from robotrader.strategy.loading import trailing_source
 from tests.chaos.crash import SimCrash
-from tests.scenarios.deeds import copy_journal, hold_lock, mortal, restore_journal
+from tests.scenarios.deeds import hold_lock, mortal
 from tests.scenarios.script import Kill, Lock, Request, Restore, Rival, Scenario, Split
 from tests.virtual.loop import VirtualLoop, run
 
@@ -189,7 +190,7 @@ class _Stage:
                 kill = await self._live(port, end)
             await asyncio.sleep(max(end - self._loop.time(), 0))
             if end in restores:
-                restore_journal(self._trader, self._copy(restores[end]))
+                bootstrap.restore(self._trader, self._copy(restores[end]))
 
     async def _live(self, port: int, end: float) -> Kill | None:
         """Live one life, and return the kill that it ended by."""
@@ -221,7 +222,7 @@ class _Stage:
         return self._state / "trader"
 
     def _copy(self, restore: Restore) -> Path:
-        return self._state / f"copy-{restore.copied}.sqlite" / bootstrap.JOURNAL
+        return self._state / f"copy-{restore.copied}.sqlite"
 
     def _settings(self, port: int, *, client_id: int = 7) -> Settings:
         universe = tuple(i.id for i in self._panel.instruments)
@@ -260,8 +261,7 @@ class _Stage:
 
     async def _back_up(self, restore: Restore) -> None:
         await asyncio.sleep(restore.copied)
-        self._copy(restore).parent.mkdir()
-        copy_journal(self._trader, self._copy(restore))
+        bootstrap.back_up(self._trader, str(self._copy(restore)), RetentionPolicy())
 
     async def _lock(self, lock: Lock) -> None:
         await asyncio.sleep(lock.at)

@@ -54,7 +54,7 @@ class Request(_Part, frozen=True, kw_only=True):
 
 
 class Restore(_Part, frozen=True, kw_only=True):
-    """The journal is copied at `copied` seconds; at `at` the trader is killed and started again on that copy."""
+    """The journal is backed up at `copied` seconds; at `at` the trader is killed, and starts on that backup."""
 
     copied: float
     at: float

@@ -19,7 +19,7 @@ from robotrader.bootstrap.data import (
 from robotrader.bootstrap.ingest import BackfillOptions, backfill
 from robotrader.bootstrap.research import Costs, backtest, venue_of
 from robotrader.bootstrap.screen import DashboardOptions, dashboard, dashboard_port, login_link
-from robotrader.bootstrap.simulator import GatewayOptions, gateway, serving
+from robotrader.bootstrap.simulator import GatewayOptions, first_sessions, gateway, serving
 from robotrader.bootstrap.storage import (
     JOURNAL,
     REQUEST_TIMEOUT_S,
@@ -68,6 +68,7 @@ __all__ = [
     "data_files",
     "database",
     "datasets",
+    "first_sessions",
     "gateway",
     "has_journal",
     "import_actions",

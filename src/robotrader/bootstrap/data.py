@@ -29,16 +29,26 @@ def load_data(
     symbol: str | None = None,
     start: str | None = None,
     end: str | None = None,
-    as_of: int = LAST,
+    as_of: int | None = None,
     state: Path,
 ) -> "Loaded":
-    """Load a dataset (see `adapters.parquet.datasets.load`)."""
-    from robotrader.adapters.parquet.datasets import load
+    """Load a dataset (see `adapters.parquet.datasets.load`).
+
+    Raises
+    ------
+    ConfigError
+        Data as of a time was asked for, and the dataset keeps no versions.
+    """
+    from robotrader.adapters.parquet.datasets import is_lake, load
+
+    if as_of is not None and not is_lake(name):
+        raise ConfigError(f"only the lake keeps what was known when: as-of needs lake[:SYMBOL], found {name}")
 
     def journal(spec: BarSpec) -> Iterable[Versions]:
         return journal_bars(state, spec)
 
-    return load(name, symbol=symbol, start=start, end=end, as_of=as_of, state=state, journal=journal)
+    known = LAST if as_of is None else as_of
+    return load(name, symbol=symbol, start=start, end=end, as_of=known, state=state, journal=journal)
 
 
 def lake(state: Path) -> "Lake":
@@ -159,10 +169,13 @@ def watched_actions(state: Path) -> Callable[[], Sequence[CorporateAction]]:
     return ActionsFile(state)
 
 
-def with_actions(name: str, panel: Panel, how: str, state: Path) -> tuple[Panel, Sequence[CorporateAction]]:
+def with_actions(
+    name: str, panel: Panel, how: str, state: Path, *, as_of: int | None = None
+) -> tuple[Panel, Sequence[CorporateAction]]:
     """Return a dataset's prices with corporate actions taken out as asked, and the actions that are left to book.
 
     Only the lake is known to hold raw prices: those of samples and files stay as they are, and nothing is booked.
+    Of the actions those count that were known at `as_of` (ns UTC).
     """
     from robotrader.adapters.parquet.actions import read_actions
     from robotrader.adapters.parquet.datasets import is_lake
@@ -170,8 +183,9 @@ def with_actions(name: str, panel: Panel, how: str, state: Path) -> tuple[Panel,
 
     if how not in set(Adjust):
         raise ConfigError(f"adjust must be one of {', '.join(Adjust)}; found {how!r}")
-    actions, as_of = newest(read_actions(state)) if is_lake(name) else (), int(panel.ts[-1])
-    return adjust(panel, actions, as_of, Adjust(how)), left_to_book(actions, as_of, Adjust(how))
+    versions = read_actions(state) if is_lake(name) else ()
+    actions, end = newest(a for a in versions if as_of is None or a.known_at <= as_of), int(panel.ts[-1])
+    return adjust(panel, actions, end, Adjust(how)), left_to_book(actions, end, Adjust(how))
 
 
 def sessions(start: str, end: str, special: tuple[SpecialDay, ...] = ()) -> SessionTable:

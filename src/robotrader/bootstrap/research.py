@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from robotrader.model import CorporateAction, RiskLimit, StrategyConfig
 from robotrader.risk.limits import profile
@@ -21,13 +21,24 @@ class Costs(Struct, frozen=True, kw_only=True):
     """What the simulated venue charges and fills.
 
     `commission` as in `simulation.costs.cost_model`, half a spread in bps; `participation` is the share of a bar's
-    volume that fills at most, None all of it.
+    volume that fills at most, None all of it; `impact` the coefficient of the square-root law (`simulation.impact`);
+    `borrow_rate` what shorts pay a year. The last two are for backtests only.
     """
 
     commission: str = "ibkr_fixed"
     half_spread_bps: Decimal = Decimal(1)
     fill: str = "next_open"
     participation: float | None = None
+    impact: Decimal = Decimal(0)
+    borrow_rate: Decimal = Decimal(0)
+
+
+PESSIMISTIC = Costs(impact=Decimal(1), borrow_rate=Decimal("0.01"))
+"""What a backtest assumes unless told."""
+_FIXED_RULES = {
+    "gap": "stops and limits fill at the open", "limit": "traded through by a tick", "no_volume": "no fill",
+    "stop_and_target_in_one_bar": "the stop",
+}  # fmt: skip
 
 
 def backtest(
@@ -41,9 +52,10 @@ def backtest(
     keep_commands: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> "BacktestResult":
-    """Run a backtest; `engine`: `event` (the trader with the simulated venue), `fast` (the compiled kernel) or `auto`.
+    """Run a backtest, with `PESSIMISTIC` costs unless told.
 
-    `auto` takes the kernel where it supports the run, and the panel is large enough to pay for loading it.
+    `engine`: `event` (the trader with the simulated venue), `fast` (the compiled kernel) or `auto`: the kernel where it
+    supports the run, and the panel is large enough to pay for loading it.
 
     Raises
     ------
@@ -53,15 +65,21 @@ def backtest(
     from robotrader.research.backtest import run_backtest
     from robotrader.simulation.venue import FillAt
 
-    costs = costs or Costs()
+    costs = costs or PESSIMISTIC
     if engine == "fast" or (engine == "auto" and not keep_commands and panel.bar_count >= _WORTH_COMPILED_CODE):
         found = _on_kernel(strategies, panel, profile(limits), costs, actions=actions, required=engine == "fast")
         if found is not None:
-            return found
-    return run_backtest(
+            return structs.replace(found, assumptions=_assumed(costs))
+    found = run_backtest(
         strategies, panel, venue_of(panel, costs), limits=profile(limits), fill=FillAt(costs.fill),
-        actions=actions, keep_commands=keep_commands, progress=progress,
+        actions=actions, borrow_rate=costs.borrow_rate, keep_commands=keep_commands, progress=progress,
     )  # fmt: skip
+    return structs.replace(found, assumptions=_assumed(costs))
+
+
+def _assumed(costs: Costs) -> dict[str, str]:
+    chosen = {name: "all" if value is None else str(value) for name, value in structs.asdict(costs).items()}
+    return {**chosen, **_FIXED_RULES}
 
 
 def _on_kernel(
@@ -75,7 +93,7 @@ def _on_kernel(
 
     friction = Friction(
         costs=cost_model(costs.commission), fill=FillAt(costs.fill), half_spread_bps=costs.half_spread_bps,
-        participation=costs.participation,
+        participation=costs.participation, impact=costs.impact, borrow_rate=costs.borrow_rate,
     )  # fmt: skip
     try:
         return run_fast(strategies, panel, friction, limits=limits, actions=actions).result()
@@ -88,11 +106,12 @@ def _on_kernel(
 def venue_of(panel: "Panel", costs: Costs) -> Any:
     """Return a simulated venue for a panel's instruments."""
     from robotrader.simulation.costs import cost_model
+    from robotrader.simulation.impact import Impact
     from robotrader.simulation.venue import FillAt, Venue
 
     model = cost_model(costs.commission)
     instruments = {i.id: i for i in panel.instruments}
     return Venue(
         instruments, model, fill=FillAt(costs.fill), half_spread_bps=costs.half_spread_bps,
-        participation=costs.participation,
+        participation=costs.participation, impact=Impact(panel, costs.impact) if costs.impact else None,
     )  # fmt: skip

@@ -29,8 +29,8 @@ class GatewayOptions(Struct, frozen=True, kw_only=True):
 
 async def gateway(options: GatewayOptions, config: "GatewayConfig", *, ready: Callable[[int], None]) -> None:
     """Serve the gateway simulator until this task is cancelled; `ready` is told the port."""
-    panel = load_data(options.data, state=config.state or Path()).panel
-    async with serving(panel.rows(0, options.days or len(panel)), options.costs, config, port=options.port) as port:
+    panel = first_sessions(load_data(options.data, state=config.state or Path()).panel, options.days)
+    async with serving(panel, options.costs, config, port=options.port) as port:
         if config.state is not None:
             write_port(config.state, "gateway", port)
         ready(port)
@@ -39,6 +39,16 @@ async def gateway(options: GatewayOptions, config: "GatewayConfig", *, ready: Ca
         finally:
             if config.state is not None:
                 process_files.forget_port(config.state, "gateway")
+
+
+def first_sessions(panel: "Panel", count: int | None) -> "Panel":
+    """Return the rows of a panel's first sessions; None: all of them."""
+    from robotrader.simulation.gateway.market import first_rows
+
+    if count is None:
+        return panel
+    ends = [*first_rows(panel)[1:], len(panel)]
+    return panel.rows(0, ends[min(count, len(ends)) - 1])
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ def import_(
     counts = {name: getattr(done, name) for name in done.__struct_fields__ if name.startswith("rows_")}
     rows = [(r.row, r.rule, r.detail) for r in done.quarantined]
     text = facts(counts) + ("\n" + table(("row", "rule", "detail"), rows, empty="") if rows else "")
-    usable = done.rows_written or done.rows_duplicate
+    usable = done.rows_read > done.rows_quarantined
     return Answer(counts | {"quarantined": done.quarantined}, text, OK if usable or not done.rows_read else DATA)
 
 

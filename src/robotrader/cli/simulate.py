@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import structs
 
 from robotrader.cli.command import FAILED, OK, Answer, Call, command, facts, iso
-from robotrader.cli.options import Data, Parameters, Strategy, parse_parameters
+from robotrader.cli.options import AsOf, Data, Parameters, Strategy, moment, parse_parameters
 
 if TYPE_CHECKING:
     from robotrader.research.backtest import BacktestResult
@@ -30,11 +31,17 @@ def backtest(
     symbol: Annotated[str | None, typer.Option(help="Take this symbol only.")] = None,
     start: Annotated[str | None, typer.Option(help="First session, ISO date.")] = None,
     end: Annotated[str | None, typer.Option(help="Last session, ISO date.")] = None,
+    as_of: AsOf = None,
     cash: Annotated[str, typer.Option(help="Capital.")] = "1000000",
     sizer: Annotated[str, typer.Option(help="fixed:N, notional:X, percent:R, all_in or atr:R.")] = "fixed:100",
     resize: Resize = None,
     commission: Annotated[str, typer.Option(help="ibkr_fixed, ibkr_tiered, bps:X or none.")] = "ibkr_fixed",
     slippage: Annotated[str, typer.Option(help="Half spread, bps:X or none.")] = "bps:1",
+    impact: Annotated[float, typer.Option(help="Coefficient of the square-root law of impact.", min=0)] = 1.0,
+    borrow: Annotated[float, typer.Option(help="What shorts pay a year: 0.01 is 1 %.", min=0)] = 0.01,
+    participation: Annotated[float | None, typer.Option(help="Share of a bar's volume that fills.", min=0)] = None,
+    stop_loss: Annotated[str | None, typer.Option(help="percent:R or atr:K behind the price.")] = None,
+    take_profit: Annotated[str | None, typer.Option(help="percent:R or atr:K before the price.")] = None,
     fill: Annotated[str, typer.Option(help="next_open, this_close or next_close.")] = "next_open",
     adjust: Annotated[str, typer.Option(help="none, splits or all: what is taken out of the lake's prices.")] = "none",
     limits: Annotated[str, typer.Option(help="Limit profile: research, paper or live.")] = "research",
@@ -50,20 +57,32 @@ def backtest(
         raise ConfigError(f"engine must be auto, event or fast; found {engine!r}")
     if fill not in {"next_open", "this_close", "next_close"}:
         raise ConfigError(f"fill must be next_open, this_close or next_close; found {fill!r}")
-    loaded = bootstrap.load_data(data, symbol=symbol, start=start, end=end, state=call.state)
+    known = moment(as_of)
+    loaded = bootstrap.load_data(data, symbol=symbol, start=start, end=end, as_of=known, state=call.state)
     _say_quarantined(call, loaded)
-    panel, actions = bootstrap.with_actions(data, loaded.panel, adjust, call.state)
-    configured = _configured(strategy, loaded, parameters=p, cash=cash, sizer=sizer, resize=resize)
-    costs = bootstrap.Costs(commission=commission, half_spread_bps=_half_spread(slippage), fill=fill)
+    panel, actions = bootstrap.with_actions(data, loaded.panel, adjust, call.state, as_of=known)
+    configured = structs.replace(
+        _configured(strategy, loaded, parameters=p, cash=cash, sizer=sizer, resize=resize),
+        stop_loss=stop_loss, take_profit=take_profit,
+    )  # fmt: skip
+    costs = bootstrap.Costs(
+        commission=commission, half_spread_bps=_half_spread(slippage), fill=fill, participation=participation,
+        impact=Decimal(str(impact)), borrow_rate=Decimal(str(borrow)),
+    )  # fmt: skip
     result = bootstrap.backtest(
         [configured], panel, limits=limits, costs=costs, actions=actions, engine=engine,
         progress=call.progress(len(panel), "backtest"),
     )  # fmt: skip
-    note = {"adjust": adjust, "data_note": loaded.note}
+    note = {"adjust": adjust, **_as_known(loaded, known)}
     payload = {**summary(configured, panel, result, data_hash=loaded.data_hash), **note}
     if out is not None:
         write_run(out, payload, panel, result)
     return Answer(payload, _text(payload))
+
+
+def _as_known(loaded: Any, known: int | None) -> dict[str, Any]:
+    at = iso(known)
+    return {"as_of": at, "data_note": loaded.note + (f", as known at {at}" if at else "")}
 
 
 def _say_quarantined(call: Call, loaded: Any) -> None:
@@ -112,13 +131,15 @@ def _configured(
 _SHOWN = (
     "engine", "bars", "orders", "fills", "round_trips", "denied", "corporate_actions", "final_equity", "total_return",
     "cagr",
-    "sharpe", "sortino", "max_drawdown", "volatility", "turnover", "commission", "slippage_cost", "limits", "seconds",
+    "sharpe", "sortino", "max_drawdown", "volatility", "turnover", "commission", "slippage_cost",
+    "borrow_cost", "limits", "seconds",
     "bars_per_second", "data_note",
 )  # fmt: skip
 
 
 def _text(payload: dict[str, Any]) -> str:
-    return facts({name: payload[name] for name in _SHOWN if payload[name] != ""})
+    shown: dict[str, Any] = {name: payload[name] for name in _SHOWN if payload[name] != ""}
+    return facts({**shown, "assumed": ", ".join(f"{k} {v}" for k, v in payload["assumptions"].items())})
 
 
 async def parity(
@@ -128,22 +149,26 @@ async def parity(
     data: Data,
     p: Parameters = None,
     days: Annotated[int | None, typer.Option(help="Only the first N sessions.", min=1)] = None,
+    as_of: AsOf = None,
 ) -> Answer:
     """Compare the backtest with a live trader over the wire: decisions, orders and fills, one by one."""
     from robotrader import bootstrap
     from robotrader.cli.parity import compare, wire_run
 
-    loaded = bootstrap.load_data(data, state=call.state)
-    panel = loaded.panel.rows(0, days or len(loaded.panel))
+    known = moment(as_of)
+    loaded = bootstrap.load_data(data, as_of=known, state=call.state)
+    panel = bootstrap.first_sessions(loaded.panel, days)
     configured = _configured(strategy, loaded, parameters=p, cash="1000000", sizer="fixed:100", resize=None)
-    event: BacktestResult = bootstrap.backtest([configured], panel, limits="paper", keep_commands=True)
+    event: BacktestResult = bootstrap.backtest(
+        [configured], panel, limits="paper", costs=bootstrap.Costs(), keep_commands=True,
+    )  # fmt: skip
     wire = await wire_run(configured, panel)
     compared, differences = compare(event, wire)
     payload = {
         "bars": panel.bar_count, "orders": len(event.orders), "fills": len(event.fills),
         "compared": {"event_wire": compared}, "differences": differences,
         "orders_hash": event.orders_hash, "fills_hash": event.fills_hash,
-        "first_session": iso(int(panel.ts[0])), "last_session": iso(int(panel.ts[-1])),
+        "first_session": iso(int(panel.ts[0])), "last_session": iso(int(panel.ts[-1])), **_as_known(loaded, known),
     }  # fmt: skip
     same = not differences and sum(compared.values()) > 0
     text = facts({**{f"compared {k}": v for k, v in compared.items()}, "differences": len(differences)})

@@ -49,6 +49,11 @@ class Grid(Struct, frozen=True):
         start = ts - (ts - opened) % step
         return Slot(start, min(start + step, self.sessions.closes[k]))
 
+    def start_of(self, end: int) -> int | None:
+        """Return the start of the slot that ends at `end`; None where none does."""
+        slot = self.at(end - 1)
+        return slot.start if slot is not None and slot.end == end else None
+
     def _step(self, k: int) -> int:
         length = self.sessions.closes[k] - self.sessions.opens[k]
         return length if self.spec is BarSpec.DAY else self.spec.nanos

@@ -113,7 +113,7 @@ def infer_spec(frame: BarFrame) -> BarSpec:
 
 def compact(frame: BarFrame) -> BarFrame:
     """Drop the symbols that no row has."""
-    used = np.unique(frame.symbol)
+    used = np.flatnonzero(np.bincount(frame.symbol, minlength=len(frame.symbols)))
     if len(used) == len(frame.symbols):
         return frame
     names = tuple(frame.symbols[k] for k in used.tolist())

@@ -43,6 +43,8 @@ def test_every_session_is_covered_from_its_open_to_its_close(spec: BarSpec, whol
     assert (slots[0].start, slots[whole - 1].end, slots[whole].start) == (at(25, 14, 30), at(25, 21), at(27, 14, 30))
     assert slots[-1] == Slot(at(27, 18) - last * 10**9, at(27, 18))
     assert all(grid.at(slot.start) == grid.at(slot.end - 1) == slot for slot in slots)
+    assert [grid.start_of(slot.end) for slot in slots] == [slot.start for slot in slots]
+    assert [grid.start_of(end) for end in (at(25, 14, 30), slots[0].end - 1, at(25, 21) + 1)] == [None] * 3
     assert grid.before(at(30, 0), half + 1) == slots[-half - 1 :]
     assert grid.before(slots[2 % len(slots)].end, 99_999) == slots[: 2 % len(slots) + 1]
     assert grid.slots(slots[0].end, slots[1].end) == slots[1:2]

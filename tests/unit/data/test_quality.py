@@ -187,6 +187,15 @@ def test_hours_stand_on_either_grid_and_lack_nothing(begin: int) -> None:
     assert aside(off) == [(1, Rule.GRID)]
 
 
+def test_the_last_hour_of_a_session_that_ends_off_the_grid_is_a_short_one() -> None:
+    sessions = weekdays(2, hours=3.75)
+    ends = [min(begin + HOUR, close) for opened, close in zip(sessions.opens, sessions.closes, strict=True)
+            for begin in range(opened, close, HOUR)]  # fmt: skip
+    gate = LiveGate(sessions)
+    assert [gate.judge(live(10 + k % 2, end, BarSpec.HOUR)) for k, end in enumerate(ends)] == [()] * 8
+    assert [f.rule for f in gate.judge(live(10, ends[-1] + 5 * MINUTE, BarSpec.HOUR))] == [Rule.GRID]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "lacking"),
     [

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from robotrader.adapters.sql import schema
 from robotrader.adapters.sql.reader import ReadSession
+from robotrader.data.aggregate import Grid
 from robotrader.data.frame import BarFrame, Versions
 from robotrader.data.panel import VALUES
 from robotrader.model import BarSpec, SessionTable
@@ -19,20 +20,19 @@ SOURCE = "journal"
 def bar_versions(session: ReadSession, spec: BarSpec, sessions: SessionTable) -> Iterator[Versions]:
     """Yield the journal's bars of one length, instrument by instrument; known from when they were received.
 
-    The journal keeps a bar's end. A daily bar begins at the open of the session that ends there, and is left out where
-    none does; other bars begin their length before their end.
+    The journal keeps a bar's end, and a session's last bar may be short: a bar begins with its slot in the sessions.
+    Where none ends there, a daily bar is left out, and any other begins its length before its end.
     """
     table = schema.bars.c
     query = select(schema.bars).where(table.spec == spec.value)
     query = query.order_by(table.instrument, table.ts_event, table.version)
-    opens = dict(zip(sessions.closes, sessions.opens, strict=True))
+    grid = Grid(sessions, spec)
     for instrument, rows in groupby(session.all(query), key=lambda row: str(row["instrument"])):
-        if spec is BarSpec.DAY:
-            placed = [(opens[row["ts_event"]], row) for row in rows if row["ts_event"] in opens]
-        else:
-            placed = [(row["ts_event"] - spec.nanos, row) for row in rows]
-        if placed:
-            yield _versions(instrument, spec, placed)
+        placed = [(grid.start_of(row["ts_event"]), row) for row in rows]
+        if spec is not BarSpec.DAY:
+            placed = [(row["ts_event"] - spec.nanos if start is None else start, row) for start, row in placed]
+        if there := [(start, row) for start, row in placed if start is not None]:
+            yield _versions(instrument, spec, there)
 
 
 def _versions(instrument: str, spec: BarSpec, placed: list[tuple[int, dict[str, Any]]]) -> Versions:

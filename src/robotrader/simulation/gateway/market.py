@@ -70,7 +70,7 @@ class Market:
         self._panel = panel
         self._opened: list[int] = panel.opened.tolist()
         self._ends: list[int] = panel.ts.tolist()
-        first = _first_rows(panel)
+        first = first_rows(panel)
         self.opens = [self._opened[r] for r in first]
         self.closes = [self._ends[r - 1] for r in (*first[1:], len(self._ends))]
         self.now = self.opens[0] - _HOUR if start is None else start
@@ -209,7 +209,7 @@ class Market:
         return [part(bar, self.instruments[bar.instrument], opened, (start, end)) for bar in bars]
 
 
-def _first_rows(panel: Panel) -> list[int]:
+def first_rows(panel: Panel) -> list[int]:
     """Return the rows that begin a session: a daily bar is one, others share a day."""
     if panel.spec is BarSpec.DAY:
         return list(range(len(panel)))
