@@ -6,6 +6,7 @@ and time that nobody has looked at yet is overtaken by later time. Messages abou
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 
 from robotrader.ports import Arrival, TimeAdvanced
 
@@ -24,6 +25,11 @@ class Inbox:
             self._items.pop()
         self._items.append(arrival)
         self._some.set()
+
+    def drop(self, messages: Sequence[Arrival]) -> None:
+        """Forget these very messages, where they wait."""
+        dropped = {id(message) for message in messages}
+        self._items = deque(arrival for arrival in self._items if id(arrival) not in dropped)
 
     def wake(self) -> None:
         """Let `take` return, even with nothing."""

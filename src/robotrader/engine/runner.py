@@ -103,7 +103,8 @@ class Runner:
                 world.broker.bind(working.order, working.broker_order_id)
         void = frozenset(w.order.id for w in trader.orders if w.state is OrderState.VOIDED)
         self._settlement = Settlement(trader=trader, path=self._path, broker=world.broker, clock=world.clock,
-                                      account=self._run.account, ends=self._ends, void_before=void)  # fmt: skip
+                                      inbox=world.inbox, account=self._run.account, ends=self._ends,
+                                      void_before=void)  # fmt: skip
         self._reconciliation = Reconciliation(world, self._path, self._settlement, warmup_bars=self._warmup_bars)
         await self._flush([*early, *await self._requests()])
         await self._reconciliation.settle(link, replayed=self._replayed.events)

@@ -1,10 +1,11 @@
 """Comparing with the broker: two equal snapshots, what became of each order, whether positions agree."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 import msgspec
 from msgspec import Struct, structs
 
+from robotrader.engine.inbox import Inbox
 from robotrader.engine.recovery import in_force, position_breaks, unsettled
 from robotrader.engine.trader import Trader
 from robotrader.engine.write_ahead import WriteAhead
@@ -38,7 +39,7 @@ _ATTEMPTS = 5
 _PATIENCE_NS = 60 * NANOS_PER_SECOND  # an order decided less long ago may still be on its way
 _ESCALATE_NS = 900 * NANOS_PER_SECOND
 _LIVE = frozenset({"PreSubmitted", "Submitted"})
-_UNANSWERED = frozenset({OrderState.SENDING, OrderState.PENDING_REPLACE})
+_UNANSWERED = frozenset({OrderState.SENDING, OrderState.PENDING_REPLACE, OrderState.PENDING_CANCEL})
 ABSENT = "absent from two complete snapshots of the broker"
 
 
@@ -54,6 +55,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
     path: WriteAhead
     broker: Broker
     clock: Clock
+    inbox: Inbox
     account: str
     ends: Callable[[Order], int | None]
     void_before: frozenset[OrderId]
@@ -75,14 +77,19 @@ class Settlement(Struct, frozen=True, kw_only=True):
         InvariantViolation
             Its answers do not settle.
         """
+        path, trader = self.path, self.trader
+        sent = {w.order.id for w in trader.orders if w.broker_order_id is not None}  # what goes later is not in them
         first, last = await self._stable_snapshots()
-        path, trader, now = self.path, self.trader, self.clock.now()
+        now = self.clock.now()
         await self._take(last)
         path.next_order_id = max([last.next_order_id, *((w.broker_order_id or 0) + 1 for w in trader.orders)])
         found = unsettled(trader, first, last)
-        await path.void(found.absent, ABSENT, proven=False, until=self.ends)
+        # over a link that held, the youngest may still be on their way
+        since = now if synced is not None or at_end else now - _PATIENCE_NS
+        absent = [o for o in found.absent if o.id in sent and o.ts_event <= since]
+        await path.void(absent, ABSENT, proven=False, until=self.ends)
         await path.record([event for order in found.lost if (event := self._missing(order, now)) is not None])
-        await path.record(self._confirmed(last, now))
+        await path.record([*self._unexplained(last, now), *self._confirmed(last, now)])
         await path.carry_out(await path.record(self._escalated(now, 0 if at_end else _ESCALATE_NS)))
         valid = [o for o in found.unsent if in_force(o, path.last_bars_ts, now)]
         await path.void([o for o in found.unsent if o not in valid], "unsent, and its decision is past", proven=True)
@@ -92,7 +99,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
         link = synced() if synced is not None else None
         if link is not None:
             await path.record([link])
-            await self._cancel_again(now)
+        await self._cancel_again(now, None if link is not None else _live(last))
         await path.send(valid)
         await path.record(self._unanswered(last, now))
         recovered = structs.replace(self._recovered(last, valid, replayed, now=now), at_end=at_end)
@@ -110,12 +117,18 @@ class Settlement(Struct, frozen=True, kw_only=True):
 
     async def agrees(self) -> bool:
         """Look once, book what is new, and tell whether broker and books agree on positions and open orders."""
-        snapshot = await self.broker.snapshot()
+        snapshot = await self._look()
         await self._take(snapshot)
         settled = self.clock.now() - _PATIENCE_NS
         gone = [w for w in self.trader.orders.open_orders()
                 if w.order.id not in snapshot.order_refs and w.order.ts_event <= settled]  # fmt: skip
         return not gone and not position_breaks(self.trader, snapshot)
+
+    async def _look(self) -> BrokerSnapshot:
+        """Ask the broker. What says that an order works also waits in the inbox, and there it would come too late."""
+        snapshot = await self.broker.snapshot()
+        self.inbox.drop([message for message in snapshot.messages if message.fields.get("status") in _LIVE])
+        return snapshot
 
     async def _take(self, snapshot: BrokerSnapshot) -> None:
         """Book what a snapshot says and none before it said."""
@@ -156,10 +169,19 @@ class Settlement(Struct, frozen=True, kw_only=True):
             return None
         return OrderUnresolved(ts_event=now, ts_init=now, order_id=order.id, reason=ABSENT)
 
+    def _unexplained(self, snapshot: BrokerSnapshot, now: int) -> list[AnyEvent]:
+        """Return the orders of which the broker says that they are done, and not by which executions."""
+        done = {m.fields.get("orderRef") for m in snapshot.messages if m.name == "completedOrder"}
+        reason = "the broker calls it done, and tells no executions"
+        return [
+            OrderUnresolved(ts_event=now, ts_init=now, order_id=w.order.id, reason=reason)
+            for w in self.trader.orders.open_orders()
+            if w.order.id in done and w.broker_order_id is not None and not w.unresolved
+        ]
+
     def _confirmed(self, snapshot: BrokerSnapshot, now: int) -> list[AnyEvent]:
         """Return the orders in doubt that the broker works: nothing is unknown of them any more."""
-        live = {m.fields.get("orderRef") for m in snapshot.messages
-                if m.name == "openOrder" and m.fields.get("status") in _LIVE}  # fmt: skip
+        live = _live(snapshot)
         return [
             OrderConfirmed(ts_event=now, ts_init=now, order_id=w.order.id)
             for w in self.trader.orders.open_orders()
@@ -184,8 +206,9 @@ class Settlement(Struct, frozen=True, kw_only=True):
 
     def _strangers(self, snapshot: BrokerSnapshot, now: int) -> list[AnyEvent]:
         """Return a halt where the broker works an order of ours that this journal does not know: a repeat is near."""
-        refs = {str(m.fields.get("orderRef", "")) for m in snapshot.messages if m.fields.get("status") in _LIVE}
-        unknown = sorted(ref for ref in refs if ref.startswith(OUR_PREFIX) and ref not in self.trader.orders)
+        # the same decision gives the same id: what was denied here was sent by a journal that is lost
+        known = {w.order.id for w in self.trader.orders if w.state is not OrderState.DENIED}
+        unknown = sorted(ref for ref in _live(snapshot) - known if ref.startswith(OUR_PREFIX))
         if not unknown:
             return []
         reason = f"the broker works orders of ours that this journal does not know (is it an old copy?): {unknown}"
@@ -202,20 +225,27 @@ class Settlement(Struct, frozen=True, kw_only=True):
 
     async def _stable_snapshots(self) -> tuple[BrokerSnapshot, BrokerSnapshot]:
         """Return two successive complete snapshots that agree on orders and positions."""
-        before = await self.broker.snapshot()
+        before = await self._look()
         for _ in range(_ATTEMPTS):
-            after = await self.broker.snapshot()
+            after = await self._look()
             if (before.order_refs, before.positions) == (after.order_refs, after.positions):
                 return before, after
             before = after
         raise InvariantViolation("five snapshots of the broker in a row differ")
 
-    async def _cancel_again(self, now: int) -> None:
-        """Repeat every cancel whose order is still open: the first may have been lost with the link."""
-        commanded = [w for w in self.trader.orders if w.order.id in self.path.cancels and w.state in OPEN]
+    async def _cancel_again(self, now: int, among: Set[str] | None) -> None:
+        """Repeat every cancel whose order is still open, and `among` these: the first may have been lost."""
+        commanded = [w for w in self.trader.orders if w.order.id in self.path.cancels and w.state in OPEN
+                     and (among is None or w.order.id in among)]  # fmt: skip
         await self.path.carry_out(
             [Cancel(ts_event=now, order_id=w.order.id, reason=self.path.cancels[w.order.id]) for w in commanded]
         )
+
+
+def _live(snapshot: BrokerSnapshot) -> Set[str]:
+    """Return the ids of the orders that the broker works."""
+    return {str(m.fields.get("orderRef", "")) for m in snapshot.messages
+            if m.name == "openOrder" and m.fields.get("status") in _LIVE}  # fmt: skip
 
 
 def _reports(snapshot: BrokerSnapshot, account: str, now: int) -> Sequence[AnyEvent]:

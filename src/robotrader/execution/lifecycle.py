@@ -126,6 +126,10 @@ _TRIGGERS: dict[type, Trigger] = {
 }
 
 
+_NO_NEWS = frozenset({_T.CORRECT, _T.CANCEL_REQUEST})
+"""What tells nothing of an order whose outcome is unknown."""
+
+
 class Transition(Struct, frozen=True):
     """An order after an event, and whether somebody must hear of it."""
 
@@ -136,8 +140,8 @@ class Transition(Struct, frozen=True):
 def transition(working: WorkingOrder, event: Event, replaced: Fill | None = None) -> Transition:
     """Apply one event to one order; `replaced` is the execution that this one corrects.
 
-    Every event but `OrderUnresolved` and corrections also settles an unknown outcome; that of a finished order is
-    known. A correction changes what is filled, and never opens an order that ended.
+    Every event but `OrderUnresolved`, corrections and our own requests also settles an unknown outcome; that of a
+    finished order is known. A correction changes what is filled, and never opens an order that ended.
 
     Raises
     ------
@@ -159,7 +163,9 @@ def transition(working: WorkingOrder, event: Event, replaced: Fill | None = None
     details = _details(working, event, replaced)
     if isinstance(event, OrderReplaced) and details.get("replacing") is not None:
         state = working.state  # other terms than those asked for: the answer is still to come
-    after = structs.replace(working, filled=filled, unresolved=working.unresolved and trigger is _T.CORRECT, **details)
+    if working.replacing is not None and working.order.quantity < filled <= working.replacing.quantity:
+        state, details = _S.ACCEPTED, {**details, "order": working.replacing, "replacing": None}  # so much was changed
+    after = structs.replace(working, filled=filled, unresolved=working.unresolved and trigger in _NO_NEWS, **details)
     after = structs.replace(after, state=_by_quantity(state, filled, after.order.quantity))
     if after.state in TERMINAL:
         after = structs.replace(after, replacing=None)

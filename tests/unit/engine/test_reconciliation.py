@@ -11,6 +11,7 @@ from robotrader.engine.runner import Runner
 from robotrader.model import (
     EXTERNAL,
     Action,
+    AnyEvent,
     BookAdjusted,
     BreakOpened,
     BrokerUnavailable,
@@ -19,6 +20,7 @@ from robotrader.model import (
     ExternalOrder,
     InstrumentId,
     LinkState,
+    OrderCanceled,
     OrderExpired,
     OrderId,
     OrderUnresolved,
@@ -238,6 +240,94 @@ def test_one_in_doubt_that_the_broker_works_is_confirmed() -> None:
         ask(life, Action.RECONCILE)
         await runner._step([])
         assert (state_of(life.storage, sent), life.storage.orders[sent].unresolved) == ("ACCEPTED", False)
+
+    run(test())
+
+
+def test_one_that_the_broker_calls_done_without_telling_how_is_unknown_until_it_does() -> None:
+    async def test() -> None:
+        life = Life(MemoryStorage(), script=BUY)
+        runner = life.runner()
+        await runner.start()
+        await runner._step([make.bars_closed(0)])
+        [(order, _)] = life.broker.submitted
+        interpret, life.broker.interpret = life.broker.interpret, lambda _: ()  # type: ignore[method-assign,assignment]
+        done = BrokerMessage(name="completedOrder", fields={"orderRef": order.id, "status": "Filled"})
+        life.broker.snapshots = [snapshot(refs=[order.id], messages=[done])]
+        ask(life, Action.RECONCILE)
+        await runner._step([])
+        ask(life, Action.RECONCILE, n=2)
+        await runner._step([])
+        [told] = of(life.storage, OrderUnresolved)
+        assert told == structs.replace(unresolved(order.id), reason="the broker calls it done, and tells no executions")
+        life.broker.interpret = interpret  # type: ignore[method-assign]
+        await runner._step([message(make.filled(order))])
+        assert (state_of(life.storage, order.id), life.storage.orders[order.id].unresolved) == ("FILLED", False)
+
+    run(test())
+
+
+def test_a_cancel_without_an_answer_is_repeated_at_each_comparison_while_the_broker_works_the_order() -> None:
+    async def test() -> None:
+        life = Life(MemoryStorage(), script=BUY)
+        runner = life.runner()
+        await runner.start()
+        await runner._step([make.bars_closed(0)])
+        [sent] = life.broker.sent
+        await runner._step([message(make.accepted(sent))])
+        ask(life, Action.HALT)
+        await runner._step([])
+        assert life.broker.canceled == [sent]
+        life.broker.interpret = lambda _: ()  # type: ignore[method-assign,assignment]
+        shown = BrokerMessage(name="openOrder", fields={"orderRef": sent, "status": "Submitted", "totalQuantity": 100})
+        life.broker.snapshots = [snapshot(refs=[sent], messages=[shown])]
+        for minutes, times in ((0.5, 1), (1.5, 2), (2.6, 3)):  # in doubt, from a minute on
+            now = make.T0 + round(minutes * MINUTE)
+            runner._world.clock.advance(now)
+            await runner._step([TimeAdvanced(ts=now)])
+            assert life.broker.canceled == [sent] * times
+        life.broker.snapshots = [snapshot(refs=[sent])]
+        runner._world.clock.advance(make.T0 + 4 * MINUTE)
+        await runner._step([TimeAdvanced(ts=make.T0 + 4 * MINUTE)])
+        assert life.broker.canceled == [sent] * 3
+
+    run(test())
+
+
+def test_what_was_sent_moments_ago_or_after_the_broker_was_asked_is_not_absent_yet() -> None:
+    async def test() -> None:
+        life = Life(MemoryStorage(), script=BUY)
+        runner = life.runner()
+        await runner.start()
+        await runner._step([make.bars_closed(0)])
+        [sent] = life.broker.sent
+        for minutes, expected in ((0.5, "SENDING"), (1.5, "VOIDED")):
+            runner._world.clock.advance(make.T0 + round(minutes * MINUTE))
+            ask(life, Action.RECONCILE, n=round(minutes * 2))
+            await runner._step([])
+            assert state_of(life.storage, sent) == expected
+
+    run(test())
+
+
+def test_an_order_that_ends_while_the_broker_is_asked_is_not_taken_for_one_that_came_back() -> None:
+    async def test() -> None:
+        life = Life(MemoryStorage(), script=BUY)
+        runner = life.runner()
+        await runner.start()
+        await runner._step([make.bars_closed(0)])
+        [sent] = life.broker.sent
+        end = OrderCanceled(ts_event=make.T0, ts_init=make.T0, order_id=sent, reason="Cancelled")
+        said: dict[str, AnyEvent] = {"openOrder": make.accepted(sent), "completedOrder": end}
+        words = [structs.replace(message(event), name=name) for name, event in said.items()]
+        words[0].fields["status"] = "PreSubmitted"
+        life.inbox.put(words[0])  # as it comes from the wire: in the answer, and in the inbox
+        life.broker.snapshots = [snapshot(refs=[sent], messages=words)]
+        ask(life, Action.RECONCILE)
+        await runner._step([])
+        life.inbox.wake()
+        await runner._step(await life.inbox.take())
+        assert (state_of(life.storage, sent), state(runner)) == ("CANCELED", TradingState.ACTIVE)
 
     run(test())
 

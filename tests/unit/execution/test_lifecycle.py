@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
+from msgspec import structs
 
 from robotrader.execution.lifecycle import OPEN, TABLE, TERMINAL, Alarm, Transition, Trigger, transition
 from robotrader.model import (
@@ -230,3 +231,21 @@ def test_an_order_carries_what_the_broker_called_it_and_why_it_ended() -> None:
     assert transition(sent, event_of("reject")).working.reason == "201: no"
     assert transition(seen, event_of("cancel")).working.reason == "by request"
     assert transition(sent, event_of("void")).working.reason == "never sent"
+
+
+def test_a_fill_beyond_the_old_terms_proves_a_change_that_nobody_answered() -> None:
+    asked = structs.replace(ORDER, quantity=3 * ORDER.quantity)
+    changing = structs.replace(make.working(ORDER, S.PENDING_REPLACE), replacing=asked)
+    part, whole, beyond = (
+        transition(changing, make.filled(ORDER, quantity=n * ORDER.quantity)) for n in (2, 3, 4)
+    )  # fmt: skip
+    assert [(r.working.state, r.working.order, r.working.replacing, r.alarm) for r in (part, whole)] == [
+        (S.PARTIALLY_FILLED, asked, None, None), (S.FILLED, asked, None, None),
+    ]  # fmt: skip
+    assert (beyond.working.order, beyond.alarm) == (ORDER, Alarm.OVERFILL)
+
+
+def test_our_own_request_tells_nothing_of_an_order_whose_outcome_is_unknown() -> None:
+    lost = make.working(ORDER, S.ACCEPTED, unresolved=True)
+    asked = transition(lost, event_of("cancel_request")).working
+    assert (asked.state, asked.unresolved) == (S.PENDING_CANCEL, True)
