@@ -17,10 +17,12 @@ class Drawn:
         "short": Parameter(default=1, low=0, high=1),
         "whole": Parameter(default=1, low=0, high=1),
         "early": Parameter(default=0, low=0, high=1, doc="views before an instrument's first bar"),
+        "sign": Parameter(default=1, low=-1, high=1, doc="-1 says the opposite"),
     }
 
-    def __init__(self, *, seed: int, density: float, short: int, whole: int, early: int) -> None:
+    def __init__(self, *, seed: int, density: float, short: int, whole: int, early: int, sign: int) -> None:
         self._seed, self._density, self._short, self._whole, self._early = seed, density, short, whole, early
+        self._sign = sign
 
     @property
     def manifest(self) -> Manifest:
@@ -36,4 +38,13 @@ class Drawn:
         found[random.random(found.shape) >= self._density] = np.nan
         if not self._early:
             found[~np.logical_or.accumulate(~np.isnan(panel.close), axis=0)] = np.nan
+        return found * self._sign
+
+
+class Prophet(Drawn):
+    """Know where the next bar goes: no honest strategy."""
+
+    def signals(self, panel: Panel) -> Floats:
+        found = np.zeros(panel.close.shape)
+        found[:-1] = np.sign(panel.close[1:] - panel.open[1:])
         return found

@@ -20,6 +20,7 @@ from robotrader.research.signals import signals_of
 from robotrader.research.sweep import sweep
 from robotrader.risk.limits import PAPER, RESEARCH
 from robotrader.simulation.costs import cost_model
+from robotrader.simulation.impact import Impact
 from robotrader.simulation.venue import FillAt, Venue
 from robotrader.strategy.contract import strengths
 from robotrader.strategy.loading import load_strategy
@@ -73,6 +74,7 @@ def configs(draw: st.DrawFn, panel: Panel) -> list[StrategyConfig]:
     ]  # fmt: skip
 
 
+COSTS = bootstrap.Costs()
 LIMITS = [
     RESEARCH, RESEARCH, PAPER, RiskLimit(profile="none"),
     RiskLimit(profile="paper, no guard", **{f: getattr(PAPER, f) for f in PAPER.__struct_fields__
@@ -87,12 +89,14 @@ frictions = st.builds(
     Friction, costs=st.sampled_from(["ibkr_fixed", "ibkr_tiered", "bps:10", "bps:0.35", "none"]).map(cost_model),
     fill=st.sampled_from(FillAt), half_spread_bps=st.sampled_from([D(0), D(1), D("2.5"), D(40)]),
     participation=st.sampled_from([None, None, 0.1, 0.013]),
+    impact=st.sampled_from([D(0), D(0), D(1), D("0.37"), D(90)]),
 )  # fmt: skip
 
 
 def by_events(strategies: list[StrategyConfig], panel: Panel, friction: Friction, limits: RiskLimit) -> BacktestResult:
     venue = Venue({i.id: i for i in panel.instruments}, friction.costs, fill=friction.fill,
-                  half_spread_bps=friction.half_spread_bps, participation=friction.participation)  # fmt: skip
+                  half_spread_bps=friction.half_spread_bps, participation=friction.participation,
+                  impact=Impact(panel, friction.impact) if friction.impact else None)  # fmt: skip
     return run_backtest(strategies, panel, venue, limits=limits, fill=friction.fill)
 
 
@@ -144,6 +148,12 @@ def market(rows: int = 60, **cells: float) -> Panel:
         ("duplicate window", [one()], RiskLimit(profile="w", duplicate_window_s=90_000.0),
          Friction(costs=cost_model("none"))),
         ("digits", [one()], RESEARCH, Friction(costs=cost_model("none"), half_spread_bps=D("0.12345678901"))),
+        ("borrow fee", [one()], RESEARCH, Friction(costs=cost_model("none"), borrow_rate=D("0.01"))),
+        ("stop_loss or take_profit", [one(stop_loss="percent:0.1")], RESEARCH, Friction(costs=cost_model("none"))),
+        ("half spread", [one()], RESEARCH,
+         Friction(costs=cost_model("none"), half_spread_bps=D("0.123"), impact=D(1))),
+        ("impact at this close", [one()], RESEARCH,
+         Friction(costs=cost_model("none"), fill=FillAt.THIS_CLOSE, impact=D(1))),
         ("too large", [one(capital=D(10) ** 12, sizer="fixed:1000000000")], RESEARCH,
          Friction(costs=cost_model("none"))),
     ],
@@ -171,9 +181,9 @@ def test_a_run_without_bars_is_empty() -> None:
 
 @pytest.mark.parametrize("engine", ["auto", "fast"])
 def test_bootstrap_takes_the_engine_that_was_asked_for(engine: str) -> None:
-    found = bootstrap.backtest([one()], market(), engine=engine)
+    found = bootstrap.backtest([one()], market(), engine=engine, costs=COSTS)
     assert found.engine == ("fast" if engine == "fast" else "event")  # few bars: not worth loading the compiler
-    assert found.orders_hash == bootstrap.backtest([one()], market()).orders_hash
+    assert found.orders_hash == bootstrap.backtest([one()], market(), costs=COSTS).orders_hash
 
 
 def test_auto_falls_back_where_fast_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,9 +191,9 @@ def test_auto_falls_back_where_fast_refuses(monkeypatch: pytest.MonkeyPatch) -> 
     twice = [one(parameters={"seed": 1}), one(parameters={"seed": 1}, capital=D("0.0000001"), id=StrategyId("t"))]
     panel = market()
     with pytest.raises(Unsupported, match="--engine event or auto"):
-        bootstrap.backtest(twice, panel, engine="fast")
-    assert bootstrap.backtest(twice, panel, engine="auto").engine == "event"
-    assert bootstrap.backtest(twice[:1], panel, engine="auto").engine == "fast"
+        bootstrap.backtest(twice, panel, engine="fast", costs=COSTS)
+    assert bootstrap.backtest(twice, panel, engine="auto", costs=COSTS).engine == "event"
+    assert bootstrap.backtest(twice[:1], panel, engine="auto", costs=COSTS).engine == "fast"
 
 
 @settings(max_examples=40)

@@ -1,17 +1,17 @@
-"""Handing over only the bars that matter gives the very same backtest as handing over every bar."""
+"""What backtests of drawn strategies on drawn markets have in common."""
 
 from decimal import Decimal
 
 import numpy as np
-from hypothesis import event, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robotrader.data.panel import Panel
-from robotrader.model import BarSpec, Resize, RiskLimit, StrategyConfig, StrategyId, stock
-from robotrader.research.backtest import BacktestResult, run_backtest
-from robotrader.risk.limits import PAPER, RESEARCH
+from robotrader.model import BarSpec, Resize, StrategyConfig, StrategyId, stock
+from robotrader.research.backtest import run_backtest
+from robotrader.risk.limits import RESEARCH
 from robotrader.simulation.costs import cost_model
-from robotrader.simulation.venue import FillAt, Venue
+from robotrader.simulation.venue import Venue
 from tests import builders as make
 
 D = Decimal
@@ -52,44 +52,6 @@ def configs(draw: st.DrawFn, panel: Panel) -> list[StrategyConfig]:
             sizer=draw(st.sampled_from(["fixed:100", "percent:0.3", "all_in", "notional:20000", "atr:0.01"])),
         ))  # fmt: skip
     return made
-
-
-limits = st.sampled_from([
-    RESEARCH, PAPER, RiskLimit(profile="position", max_position_equity_ratio=D("0.5")),
-    RiskLimit(profile="rates", messages_per_s=1, bursts_per_s_strategy=1),
-    RiskLimit(profile="window", duplicate_window_s=200_000.0),  # refuses exits, which are then tried again
-])  # fmt: skip
-fills = st.sampled_from([FillAt.NEXT_OPEN] * 4 + [FillAt.THIS_CLOSE, FillAt.NEXT_CLOSE])
-
-
-def seen(result: BacktestResult) -> tuple[object, ...]:
-    """Return all of a result but the time that it took."""
-    return (result.orders, result.fills, result.commissions, result.final, result.slippage_cost, result.limits,
-            result.equity.tolist())  # fmt: skip
-
-
-@settings(max_examples=250)
-@given(
-    panels().flatmap(lambda p: st.tuples(st.just(p), configs(p))),
-    limits,
-    fills,
-    st.sampled_from(["ibkr_fixed", "none"]),
-)
-def test_skipping_quiet_bars_changes_nothing(
-    market: tuple[Panel, list[StrategyConfig]], limit: RiskLimit, fill: FillAt, costs: str
-) -> None:
-    panel, strategies = market
-    both = [
-        run_backtest(
-            strategies, panel, Venue({i.id: i for i in panel.instruments}, cost_model(costs), fill=fill),
-            limits=limit, fill=fill, skip_quiet=quiet,
-        )
-        for quiet in (True, False)
-    ]  # fmt: skip
-    event("trades" if both[0].fills else "no trades")
-    event("denials" if both[0].denied else "no denials")
-    assert seen(both[0]) == seen(both[1])
-    assert both[0].denied == both[1].denied
 
 
 @settings(max_examples=50)

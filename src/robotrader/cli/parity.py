@@ -48,7 +48,7 @@ async def wire_run(config: StrategyConfig, panel: "Panel") -> WireResult:
 
     with tempfile.TemporaryDirectory(prefix="robotrader-parity-") as folder:
         state = Path(folder)
-        gateway = GatewayConfig(account=ACCOUNT, lock_step=True, initial_cash=config.capital, state=state)
+        gateway = GatewayConfig(account=ACCOUNT, lock_step=True, step="open", initial_cash=config.capital, state=state)
         async with bootstrap.serving(panel, bootstrap.Costs(), gateway) as port:
             universe = tuple(
                 InstrumentSettings(id=i.id, tick=i.tick, lot=i.lot, multiplier=i.multiplier) for i in panel.instruments

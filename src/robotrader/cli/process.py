@@ -62,7 +62,9 @@ async def gateway_sim(
     account: Annotated[str, typer.Option(help="Account that is served.")] = "DU1234567",
     cash: Annotated[str, typer.Option(help="Cash that the account starts with.")] = "1000000",
     lock_step: Annotated[bool, typer.Option("--lock-step", help="Time moves when the client asks for it.")] = False,
-    step: Annotated[Literal["bar", "session"], typer.Option(help="What a lock-step time request lets pass.")] = "bar",
+    step: Annotated[
+        Literal["bar", "open", "session"], typer.Option(help="What a lock-step time request lets pass.")
+    ] = "bar",
     master_client_id: Annotated[int | None, typer.Option(help="Client that is told of every client's orders.")] = None,
     delayed: Annotated[bool, typer.Option("--delayed", help="The account has delayed market data only.")] = False,
     pacing: Annotated[bool, typer.Option("--pacing", help="Refuse history that is asked for too fast (162).")] = False,

@@ -35,10 +35,11 @@ class Reference(NamedTuple):
 class _Facts:
     """The recent bars of one instrument and its volume by UTC day (US sessions lie within one)."""
 
-    __slots__ = ("bars", "day", "last", "quote", "volume", "volumes")
+    __slots__ = ("bars", "close", "day", "last", "quote", "volume", "volumes")
 
     def __init__(self) -> None:
         self.last: Bar | None = None
+        self.close: Decimal | None = None  # the last bar's, once somebody has asked
         self.quote: Quote | None = None
         self.bars: deque[Bar] = deque(maxlen=ATR_BARS + 1)
         self.day = -1
@@ -66,7 +67,7 @@ class MarketFacts:
             facts = self._facts.get(bar.instrument)
             if facts is None:
                 continue
-            facts.last = bar
+            facts.last, facts.close = bar, None
             facts.bars.append(bar)
             day = bar.ts_event // _DAY_NS
             if day == facts.day:
@@ -87,7 +88,7 @@ class MarketFacts:
         action, facts = event.action, self._facts.get(event.instrument)
         if facts is None or action.kind is CorporateActionKind.DELISTING:
             return
-        ratio, facts.quote = float(action.ratio), None
+        ratio, facts.quote, facts.close = float(action.ratio), None, None
         facts.bars = deque((_in_new_units(b, ratio) if b.ts_event <= action.ex_at else b for b in facts.bars),
                            maxlen=facts.bars.maxlen)  # fmt: skip
         facts.last = facts.bars[-1] if facts.bars else None
@@ -108,19 +109,23 @@ class MarketFacts:
 
     def close(self, iid: InstrumentId) -> Decimal | None:
         """Return the last close as a price, None before the first bar."""
-        last = self.last(iid)
-        return None if last is None else self._instruments[iid].price(last.close)
+        facts = self._facts.get(iid)
+        if facts is None or facts.last is None:
+            return None
+        if facts.close is None:
+            facts.close = self._instruments[iid].price(facts.last.close)
+        return facts.close
 
     def reference(self, iid: InstrumentId, now: int) -> Reference | None:
         """Return the middle of a quote of the last seconds, else the last close; None before the first bar."""
-        facts = self._facts.get(iid)
-        if facts is None or facts.last is None:
+        facts, close = self._facts.get(iid), self.close(iid)
+        if facts is None or facts.last is None or close is None:
             return None
         spec, quote = facts.last.spec.nanos, facts.quote
         if quote is not None and now - quote.ts_event <= QUOTE_MAX_AGE_NS:
             middle = self._instruments[iid].price((quote.bid + quote.ask) / 2)
             return Reference(middle, now - quote.ts_event, spec)
-        return Reference(self._instruments[iid].price(facts.last.close), now - facts.last.ts_event, spec)
+        return Reference(close, now - facts.last.ts_event, spec)
 
     def atr(self, iid: InstrumentId) -> Decimal | None:
         """Return ATR(14) in price units, None before there are 15 bars."""

@@ -25,6 +25,7 @@ from robotrader.model import (
     AnyEvent,
     BarsClosed,
     BookAdjusted,
+    BorrowFeeCharged,
     BreakOpened,
     Cancel,
     CommissionReported,
@@ -70,6 +71,7 @@ from robotrader.risk.halt import NO_LINK, TradingStates
 from robotrader.strategy.contract import SignalSource, SourceFactory
 
 NOTHING: tuple[AnyCommand, ...] = ()
+BookEvent = OrderFilled | ExternalFill | ExternalOrder | CommissionReported | BorrowFeeCharged | CorporateActionDue
 
 
 _HALTING = {Alarm.ZOMBIE, Alarm.OVERFILL, Alarm.SECOND_PERM_ID}
@@ -146,7 +148,10 @@ class Trader:
         match event:
             case BarsClosed():
                 return self._on_bars(event)
-            case OrderFilled() | ExternalFill() | ExternalOrder() | CommissionReported() | CorporateActionDue():
+            case (
+                OrderFilled() | ExternalFill() | ExternalOrder()
+                | CommissionReported() | BorrowFeeCharged() | CorporateActionDue()
+            ):  # fmt: skip
                 return self._on_execution(event)
             case OrderEvent():
                 return self._on_order(event)
@@ -168,6 +173,7 @@ class Trader:
             out = [*(out or ()), *self.control.halt(event, reason, iid)]
         self._market.update(event.bars)
         self._market.hear(event.quotes)
+        self._values.renew()
         self.orders.release(event.ts_event)
         for runtime in self._runtimes:
             for change in runtime.changed(event):
@@ -223,9 +229,7 @@ class Trader:
             out += self._submission.change(changes, event)
         return out
 
-    def _on_execution(
-        self, event: OrderFilled | ExternalFill | ExternalOrder | CommissionReported | CorporateActionDue
-    ) -> Sequence[AnyCommand]:
+    def _on_execution(self, event: BookEvent) -> Sequence[AnyCommand]:
         if isinstance(event, CorporateActionDue):
             return self._actions.take_effect(event, self._runtimes)
         if isinstance(event, OrderFilled):
@@ -233,6 +237,8 @@ class Trader:
             return self._on_order(event, replaced) if self.ledger.apply(event.fill) else NOTHING
         if isinstance(event, CommissionReported):
             self.ledger.charge(event.commission)
+        elif isinstance(event, BorrowFeeCharged):
+            self.ledger.book(event.strategy).earn(event.instrument, -event.amount)
         elif isinstance(event, ExternalOrder):
             self.orders.foreign(event)
         else:
@@ -253,7 +259,8 @@ class Trader:
         if ended and result.working.leaves and not order.purpose.protective:
             self._try_again(order)
         out: list[AnyCommand] = []
-        if ended or isinstance(event, OrderFilled) or _settled(working, result.working, event):
+        done = ended or isinstance(event, OrderFilled) or _settled(working, result.working, event)
+        if done and self._protection.covers(order.strategy):
             filled = order if isinstance(event, OrderFilled) else None
             changes = self._protection.follow(order.strategy, order.instrument, ts=event.ts_event, after=filled,
                                               renew=self._protection.ends_by_us(order))  # fmt: skip

@@ -32,6 +32,11 @@ class Valuation:
         self._ledger = ledger
         self._market = market
         self._orders = orders
+        self._equities: dict[StrategyId, Decimal] = {}
+
+    def renew(self) -> None:
+        """Forget what books were worth for sizing: new bars have come."""
+        self._equities.clear()
 
     def price(self, iid: InstrumentId) -> Decimal:
         """Return the last close.
@@ -47,8 +52,11 @@ class Valuation:
         return price
 
     def book_equity(self, strategy: StrategyId) -> Decimal:
-        """Return the strategy's cash plus the value of its positions."""
-        return self._ledger.mark(self._ledger.book(strategy), self.price).equity
+        """Return the strategy's cash plus the value of its positions, as it was first asked for at these bars."""
+        equity = self._equities.get(strategy)
+        if equity is None:
+            equity = self._equities[strategy] = self._ledger.mark(self._ledger.book(strategy), self.price).equity
+        return equity
 
     def target(self, signal: Signal, sizer: Sizer, price: Decimal) -> Target:
         """Size a strategy's view, and keep the numbers it was sized with."""

@@ -296,6 +296,14 @@ class CommissionReported(Event, frozen=True, kw_only=True):
         return f"{self.commission.exec_id}.{self.commission.revision:02d}"
 
 
+class BorrowFeeCharged(Event, frozen=True, kw_only=True):
+    """What it cost a strategy to have sold an instrument short since the last session; `amount` > 0."""
+
+    strategy: StrategyId
+    instrument: InstrumentId
+    amount: Decimal
+
+
 class PositionReported(Event, frozen=True, kw_only=True):
     """The broker's own position, at reconciliation."""
 
@@ -387,6 +395,7 @@ AnyEvent = (
     | ExternalFill
     | ExternalOrder
     | CommissionReported
+    | BorrowFeeCharged
     | PositionReported
     | AccountReported
     | RequestReceived

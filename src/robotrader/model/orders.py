@@ -1,6 +1,5 @@
 """Orders, their states, and what came of them."""
 
-import base64
 import hashlib
 from decimal import Decimal
 from enum import StrEnum
@@ -17,6 +16,9 @@ OUR_PREFIX = "RT-"
 """How every order id of ours begins."""
 
 StrategyId = NewType("StrategyId", str)
+
+_BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"  # RFC 4648; pairs of them: `base64.b32encode` is slow in Python 3.11
+_PAIRS = tuple(a + b for a in _BASE32 for b in _BASE32)
 
 EXTERNAL = StrategyId("external")
 """Owner of what the account holds and no strategy of ours bought."""
@@ -169,5 +171,5 @@ def derive_order_id(  # the six parts of an intent's identity, spelled out
     `n` tells apart several orders of one decision.
     """
     text = "|".join((strategy, version, str(ts_event), instrument, purpose, str(n)))
-    digest = hashlib.sha256(text.encode()).digest()[:15]  # 120 bits: 24 letters, of which 21 are used
-    return OrderId(OUR_PREFIX + base64.b32encode(digest).decode()[:21])
+    bits = int.from_bytes(hashlib.sha256(text.encode()).digest()[:15], "big")  # 120: 24 letters, of which 21 are used
+    return OrderId(OUR_PREFIX + "".join([_PAIRS[bits >> shift & 1023] for shift in range(110, 0, -10)])[:21])

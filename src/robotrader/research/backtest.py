@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from robotrader.data.adjust import Adjust, adjust
 from robotrader.data.panel import Floats, Panel
 from robotrader.engine.agenda import Agenda
+from robotrader.engine.market import ATR_BARS
 from robotrader.engine.trader import Trader
 from robotrader.execution.fingerprint import fills_hash, orders_hash
 from robotrader.model import (
@@ -22,7 +24,6 @@ from robotrader.model import (
     Cancel,
     Commission,
     CommissionReported,
-    ConfigError,
     CorporateAction,
     CorporateActionBooked,
     DataError,
@@ -36,16 +37,20 @@ from robotrader.model import (
     OrderExpired,
     OrderFilled,
     OrderId,
+    OrderReplaced,
+    OrderReplacing,
     OrderSending,
     PortfolioMarked,
+    Replace,
     Resize,
     RiskLimit,
     RunStarted,
     StrategyConfig,
     Submit,
 )
-from robotrader.portfolio.sizing import parse_sizer
-from robotrader.simulation.venue import FillAt, Venue, VenueFill, VenueOrder
+from robotrader.research.borrowing import Borrowing
+from robotrader.simulation.linked import Happened, LinkedOrders
+from robotrader.simulation.venue import FillAt, Venue, VenueChange, VenueFill, VenueOrder
 from robotrader.strategy.contract import PrecomputedRows, SignalSource, strengths
 from robotrader.strategy.loading import load_strategy
 
@@ -53,7 +58,10 @@ _REPORT_EVERY = 50_000
 
 
 class BacktestResult(Struct, frozen=True, kw_only=True):
-    """What a backtest did; `equity` is float64 of shape (n_bars,), at each row's end."""
+    """What a backtest did; `equity` is float64 of shape (n_bars,), at each row's end.
+
+    `slippage_cost` is half the spread and impact; `assumptions` say what the run took for granted.
+    """
 
     orders: tuple[Order, ...]
     fills: tuple[Fill, ...]
@@ -64,6 +72,8 @@ class BacktestResult(Struct, frozen=True, kw_only=True):
     final: PortfolioMarked
     equity: Any
     slippage_cost: Decimal
+    borrow_cost: Decimal = Decimal(0)
+    assumptions: dict[str, str] = {}
     seconds: float
     limits: str
     engine: str = "event"
@@ -87,6 +97,7 @@ def run_backtest(
     limits: RiskLimit,
     fill: FillAt = FillAt.NEXT_OPEN,
     actions: Sequence[CorporateAction] = (),
+    borrow_rate: Decimal = Decimal(0),
     skip_quiet: bool = True,
     keep_commands: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -100,6 +111,8 @@ def run_backtest(
     actions : sequence of CorporateAction
         What happened to these instruments where the panel's prices are raw: booked before the open of the ex date;
         strategies see prices without splits. A symbol change into what the panel does not hold is left out.
+    borrow_rate : Decimal
+        What shorts pay a year (see `simulation.costs.borrow_fee`).
     skip_quiet : bool
         Hand only those bars to the trader at which a strength changes or an order is open; a property
         test holds the result equal to handing over every bar.
@@ -117,9 +130,9 @@ def run_backtest(
     """
     check_universe(strategies, panel)
     started = time.perf_counter()
-    run = _Run(panel, venue, actions, keep_commands=keep_commands)
+    run = _Run(panel, venue, actions, borrow_rate=borrow_rate, keep_commands=keep_commands)
     run.trader.handle(_run_started(strategies, panel, limits))
-    if skip_quiet and fill is FillAt.NEXT_OPEN and _can_skip(strategies, panel, limits):
+    if skip_quiet and fill is FillAt.NEXT_OPEN and _can_skip(limits):
         run.woken(progress)
     else:
         run.every(always=fill is FillAt.THIS_CLOSE, progress=progress)
@@ -131,18 +144,11 @@ def check_universe(strategies: Sequence[StrategyConfig], panel: Panel) -> None:
     missing = {iid for config in strategies for iid in config.universe} - set(panel.ids)
     if missing:
         raise DataError(f"no data for {', '.join(sorted(missing))}; there is: {', '.join(panel.ids)}")
-    if any(s.stop_loss or s.take_profit for s in strategies):
-        raise ConfigError("a backtest cannot play stop_loss and take_profit orders yet: take them out of the strategy")
 
 
-def _can_skip(strategies: Sequence[StrategyConfig], panel: Panel, limits: RiskLimit) -> bool:
-    """Tell whether nothing but strengths and open orders looks at a bar.
-
-    ATR, average volume, the split guard and a last price carried over missing bars need every bar.
-    """
-    history = limits.max_order_adv_ratio is not None or limits.split_guard_ratio is not None
-    history = history or any(parse_sizer(s.sizer).needs_atr for s in strategies)
-    return not history and not bool(np.isnan(panel.close).any())
+def _can_skip(limits: RiskLimit) -> bool:
+    """Tell whether nothing but strengths, sizes, positions and open orders looks at a bar; two limits do."""
+    return limits.max_order_adv_ratio is None and limits.split_guard_ratio is None
 
 
 def _run_started(strategies: Sequence[StrategyConfig], panel: Panel, limits: RiskLimit) -> RunStarted:
@@ -155,11 +161,16 @@ def _run_started(strategies: Sequence[StrategyConfig], panel: Panel, limits: Ris
 class _Run:
     """One pass over a panel: carries commands to the venue and its answers back."""
 
-    def __init__(self, panel: Panel, venue: Venue, actions: Sequence[CorporateAction], *, keep_commands: bool) -> None:
+    def __init__(
+        self, panel: Panel, venue: Venue, actions: Sequence[CorporateAction], *, borrow_rate: Decimal,
+        keep_commands: bool,
+    ) -> None:  # fmt: skip
         self._commands: list[AnyCommand] | None = [] if keep_commands else None
         self.panel = panel
         self.venue = venue
+        self._at_venue = LinkedOrders(venue)
         self._wakes = np.zeros(len(panel), dtype=np.bool_)
+        self._looks_back = 1
         self.trader = Trader(self._source)
         symbols = {i.symbol for i in panel.instruments}
         self._actions = tuple(a for a in actions if {a.symbol, a.successor or a.symbol} <= symbols)
@@ -169,12 +180,14 @@ class _Run:
             self._agenda = Agenda(lambda: self._actions, self.trader.ledger, panel.instruments, since=first)
             rows = np.searchsorted(panel.opened, [max(a.ex_at, a.known_at) for a in self._actions])
             self._wakes[[row for at in rows.tolist() for row in (at - 1, at) if 0 <= row < len(panel)]] = True
+        self._borrowing = Borrowing(panel, borrow_rate, self.trader.ledger) if borrow_rate else None
         self._booked: list[CorporateActionBooked] = []
         self._orders: dict[str, Order] = {}
         self._fills: list[Fill] = []
         self._commissions: list[Commission] = []
         self._denied: list[Deny] = []
         self._changes: list[tuple[int, float, tuple[int, ...]]] = []
+        self._filled = False
         self._sent = 0
 
     def _source(self, config: StrategyConfig, instruments: tuple[Instrument, ...]) -> tuple[Manifest, SignalSource]:
@@ -186,6 +199,8 @@ class _Run:
         source = PrecomputedRows(rows, self.panel.ts)
         every_view = (config.resize or strategy.manifest.resize) is Resize.EVERY_BAR
         self._wakes |= source.wakes(every_view=every_view)
+        if any(text and text.startswith("atr:") for text in (config.sizer, config.stop_loss, config.take_profit)):
+            self._looks_back = ATR_BARS + 1
         return strategy.manifest, source
 
     def every(self, *, always: bool, progress: Callable[[int], None] | None) -> None:
@@ -196,51 +211,62 @@ class _Run:
                 progress(row)
 
     def woken(self, progress: Callable[[int], None] | None) -> None:
-        """Hand over only the rows at which something looks: wakes, and the rows after an order."""
-        wakes = np.nonzero(self._wakes)[0].tolist()
+        """Hand over only the rows at which something looks: wakes, what they look back at, and rows after an order."""
         done = -1
-        for wake in wakes:
+        for wake in np.flatnonzero(self._looked_at()).tolist():
             while self._busy and done + 1 < wake:
                 done += 1
                 self._step(done, self.panel.cross_section(done), always=False)
-            self._step(wake, self.panel.cross_section(wake), always=False)
             done = wake
+            self._step(wake, self.panel.cross_section(wake), always=False)
             if progress is not None:
                 progress(wake)
-        while self._busy and done + 1 < len(self.panel):
-            done += 1
-            self._step(done, self.panel.cross_section(done), always=False)
-        if len(self.panel) and done < len(self.panel) - 1:
-            self._step(len(self.panel) - 1, self.panel.cross_section(len(self.panel) - 1), always=False)
+
+    def _looked_at(self) -> NDArray[np.bool_]:
+        """Return the wakes and the last row, with the bars of every instrument that count there, shape (n_bars,)."""
+        self._wakes[-1:] = True
+        out, rows = self._wakes.copy(), np.flatnonzero(self._wakes)
+        for column in self.panel.close.T:
+            known = np.flatnonzero(~np.isnan(column))
+            last = np.searchsorted(known, rows, side="right") - 1
+            for back in range(self._looks_back if len(known) else 0):
+                out[known[np.maximum(last - back, 0)]] = True
+        return out
 
     @property
     def _busy(self) -> bool:
-        """Tell whether the next row matters whatever the strengths do."""
+        """Tell whether the next row matters whatever the strengths do; what protects a position rests at the venue."""
         return not self.venue.idle or self.trader.retrying
 
     def _step(self, row: int, section: tuple[int, int, tuple[Bar, ...]], *, always: bool) -> None:
         opened, ts, bars = section
+        for at, fee in self._borrowing.due(row) if self._borrowing else ():
+            self.trader.handle(fee)
+            self._note(at)
         for event in self._agenda.due(opened) if self._agenda else ():
             self.carry_out(self.trader.handle(event), row, opened)
             self._note(row)
         if always or not self.venue.idle:
             self.match(bars, row, opened)
             if self.panel.spec is BarSpec.DAY and not self.venue.idle:
-                self.expire(ts)
+                self.expire(row, ts)
         commands = self.trader.handle(BarsClosed(ts_event=ts, ts_init=ts, bars=bars))
         if commands:
             self.carry_out(commands, row, ts)
+        if self._filled:
+            self._note(row)
+            self._filled = False
 
     def match(self, bars: Sequence[Bar], row: int, opened: int) -> None:
         """Let the venue see the bars and book what fills."""
         for bar in bars:
-            for hit in self.venue.on_bar(bar, opened):
-                self._book(hit, row)
+            for happened in self._at_venue.on_bar(bar, opened):
+                self._take(happened, row, opened)
 
-    def expire(self, ts: int) -> None:
+    def expire(self, row: int, ts: int) -> None:
         """End a session: DAY orders that are still open expire."""
-        for key in self.venue.end_session(ts):
-            self._tell(OrderExpired(ts_event=ts, ts_init=ts, order_id=OrderId(key)))
+        for happened in self._at_venue.end_session(ts):
+            self._take(happened, row, ts)
 
     def carry_out(self, commands: Sequence[AnyCommand], row: int, ts: int) -> None:
         """Carry out the core's commands."""
@@ -251,8 +277,10 @@ class _Run:
                 case Submit():
                     self._submit(command.order, row, ts)
                 case Cancel():
-                    if self.venue.cancel(command.order_id):
-                        self._tell(OrderCanceled(ts_event=ts, ts_init=ts, order_id=command.order_id))
+                    self._take(self._at_venue.cancel(command.order_id), row, ts)
+                case Replace(order=order):
+                    self._tell([OrderReplacing(ts_event=ts, ts_init=ts, order_id=order.id, epoch=0)], row)
+                    self._take(self._at_venue.change(venue_order(order)), row, ts)
                 case Deny():
                     self._denied.append(command)
                 case CorporateActionBooked():
@@ -263,19 +291,38 @@ class _Run:
     def _submit(self, order: Order, row: int, ts: int) -> None:
         self._sent += 1
         self._orders[order.id] = order
-        self._tell(OrderSending(ts_event=ts, ts_init=ts, order_id=order.id, epoch=0, broker_order_id=self._sent))
-        self._tell(OrderAccepted(ts_event=ts, ts_init=ts, order_id=order.id, perm_id=self._sent))
-        for hit in self.venue.place(venue_order(order)):
-            self._book(hit, row)
+        sending = OrderSending(ts_event=ts, ts_init=ts, order_id=order.id, epoch=0, broker_order_id=self._sent)
+        self._tell([sending, OrderAccepted(ts_event=ts, ts_init=ts, order_id=order.id, perm_id=self._sent)], row)
+        for happened in self._at_venue.place(venue_order(order), parent=order.parent, group=order.oca_group):
+            self._take(happened, row, ts)
 
-    def _book(self, hit: VenueFill, row: int) -> None:
+    def _take(self, happened: Happened, row: int, ts: int) -> None:
+        """Book what happened at the venue, all of it before anything is done about it."""
+        self._tell([event for one in happened for event in self._events(one, ts)], row)
+
+    def _events(self, one: VenueFill | VenueChange, ts: int) -> Sequence[AnyEvent]:
+        if isinstance(one, VenueFill):
+            return self._book(one)
+        order_id = OrderId(one.key)
+        match one.what:
+            case "canceled" | "lapsed":
+                return [OrderCanceled(ts_event=ts, ts_init=ts, order_id=order_id)]
+            case "expired":
+                return [OrderExpired(ts_event=ts, ts_init=ts, order_id=order_id)]
+            case "resized":
+                order = self._orders[order_id]
+                return [OrderReplaced(ts_event=ts, ts_init=ts, order_id=order_id, quantity=one.quantity,
+                                      limit_price=order.limit_price, stop_price=order.stop_price)]  # fmt: skip
+            case _:
+                return []
+
+    def _book(self, hit: VenueFill) -> Sequence[AnyEvent]:
         fill = own_fill(hit, self._orders[hit.key])
         commission = Commission(exec_id=fill.exec_id, revision=1, amount=hit.commission)
         self._fills.append(fill)
         self._commissions.append(commission)
-        self._tell(OrderFilled(ts_event=hit.ts, ts_init=hit.ts, fill=fill))
-        self._tell(CommissionReported(ts_event=hit.ts, ts_init=hit.ts, commission=commission))
-        self._note(row)
+        return [OrderFilled(ts_event=hit.ts, ts_init=hit.ts, fill=fill),
+                CommissionReported(ts_event=hit.ts, ts_init=hit.ts, commission=commission)]  # fmt: skip
 
     def _note(self, row: int) -> None:
         """Remember cash and units after a change, for the equity curve."""
@@ -283,10 +330,11 @@ class _Run:
         cash = float(sum((b.cash for b in ledger.books), Decimal(0)))
         self._changes.append((row, cash, tuple(ledger.quantity(i) for i in self.panel.ids)))
 
-    def _tell(self, event: AnyEvent) -> None:
-        commands = self.trader.handle(event)
-        if commands:
-            self.carry_out(commands, len(self.panel) - 1, event.ts_event)
+    def _tell(self, events: Sequence[AnyEvent], row: int) -> None:
+        commands = [(command, e.ts_event) for e in events for command in self.trader.handle(e)]
+        self._filled = self._filled or any(isinstance(e, OrderFilled) for e in events)
+        for command, ts in commands:
+            self.carry_out([command], row, ts)
 
     def result(self, profile: str, started: float) -> BacktestResult:
         """Close the books."""
@@ -295,7 +343,8 @@ class _Run:
             orders=tuple(self._orders.values()), fills=tuple(self._fills), commissions=tuple(self._commissions),
             denied=tuple(self._denied), booked=tuple(self._booked),
             commands=tuple(self._commands or ()), final=self.trader.mark(end), equity=self._equity(),
-            slippage_cost=self.venue.slippage_cost, seconds=time.perf_counter() - started, limits=profile,
+            slippage_cost=self.venue.slippage_cost, limits=profile, seconds=time.perf_counter() - started,
+            borrow_cost=self._borrowing.total if self._borrowing else Decimal(0),
         )  # fmt: skip
 
     def _equity(self) -> Floats:

@@ -39,7 +39,7 @@ from robotrader.research import kernel
 from robotrader.research import kernel_layout as layout
 from robotrader.research.backtest import BacktestResult, check_universe
 from robotrader.research.kernel_layout import Run
-from robotrader.research.kernel_setup import Friction, Rules, Unsupported, check_supported, rules_of
+from robotrader.research.kernel_setup import Friction, Rules, Unsupported, check_shorts, check_supported, rules_of
 from robotrader.research.signals import signals_of
 from robotrader.strategy.loading import load_strategy
 
@@ -167,7 +167,9 @@ def run_fast(
     manifests = [load_strategy(config.source, config.parameters).manifest for config in configs]
     rules = rules_of(configs, panel, friction, limits, resize=[m.resize for m in manifests])
     rows = [signals_of(config, panel)(config.parameters) for config in configs]
-    run = play(panel, rules, np.concatenate(rows, axis=1) if len(rows) > 1 else rows[0])
+    every = np.concatenate(rows, axis=1) if len(rows) > 1 else rows[0]
+    check_shorts(friction, every)
+    run = play(panel, rules, every)
     return FastRun(
         configs=tuple(configs), versions=tuple(m.version for m in manifests), panel=panel, limits=limits, run=run,
         equity=equity_of(run, np.arange(len(panel)), panel.instruments), started=started,

@@ -267,7 +267,10 @@ def _fill(x: Run, order: int, at: tuple[int, int, int], raw: float) -> Any:
         return 0
     column, side = x.slots[S_COLUMN, slot], 1 if size > 0 else -1
     tick, unit = x.columns[C_TICK, column], x.columns[C_UNIT, column]
-    price = ticks(raw, side * x.terms[T_SPREAD], x.terms[T_SPREAD_OF], tick)
+    moved, of = x.terms[T_SPREAD], x.terms[T_SPREAD_OF]
+    if len(x.impact):  # `of` are the steps to which impact is rounded
+        moved += min(np.int64(np.ceil(x.impact[at[0], column] * np.sqrt(quantity) * of)), of // 2)
+    price = ticks(raw, side * moved, of, tick)
     plain = ticks(raw, 0, 1, tick)
     if price < 0 or plain < 0 or n == len(x.fills):
         totals[STATUS] = max(-price, -plain, FULL)

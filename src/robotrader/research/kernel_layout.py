@@ -55,6 +55,8 @@ _OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False}
 class Run(NamedTuple):
     """One backtest: bars of shape (n,) and (n, columns), strengths (n, slots), and what changes.
 
+    `impact` is of shape (n, columns) as in `simulation.impact`, or empty.
+
     `rates` are rows of: in force since (ns UTC), SEC fee in RATE_DENOMINATOR, TAF, its maximum and CAT in quanta;
     `tiers` of: up to so many units, quanta a unit; their last row is what a tiered plan passes on: a share of the
     commission in RATE_DENOMINATOR, quanta a unit.
@@ -78,6 +80,7 @@ class Run(NamedTuple):
     shares: Any
     rates: Any
     tiers: Any
+    impact: Any
 
 
 def _cache() -> Path:

@@ -26,6 +26,7 @@ from robotrader.model import (
 from robotrader.portfolio.sizing import parse_sizer
 from robotrader.research import kernel_layout as layout
 from robotrader.simulation import costs
+from robotrader.simulation.impact import STEPS, Impact
 from robotrader.simulation.matching import FillAt
 
 _BOUND = 1 << 61
@@ -50,12 +51,17 @@ class Unsupported(ConfigError):
 
 
 class Friction(Struct, frozen=True, kw_only=True):
-    """What stands between a decision and its fill: costs, moment, half the spread in bps, share of the volume."""
+    """What stands between a decision and its fill: costs, moment, half the spread in bps, share of the volume.
+
+    Also the coefficient of impact, and what shorts pay a year.
+    """
 
     costs: costs.CostModel
     fill: FillAt = FillAt.NEXT_OPEN
     half_spread_bps: Decimal = Decimal(1)
     participation: float | None = None
+    impact: Decimal = Decimal(0)
+    borrow_rate: Decimal = Decimal(0)
 
 
 def check_supported(
@@ -68,6 +74,7 @@ def check_supported(
     reasons = {
         "two strategies have one id": len(set(ids)) < len(ids),
         "an instrument is in a universe twice": any(len(set(c.universe)) < len(c.universe) for c in configs),
+        "a strategy has stop_loss or take_profit": any(c.stop_loss or c.take_profit for c in configs),
         "corporate actions are booked": any({a.symbol, a.successor or a.symbol} <= symbols for a in actions),
         "the bars are nearer to each other than the duplicate window": gap_s < (limits.duplicate_window_s or 0),
         "the bars are nearer to each other than a second": gap_s < 1 and any(r is not None for r in rated),
@@ -101,6 +108,13 @@ class Rules(NamedTuple):
     shares: Floats
     rates: Ints
     tiers: Ints
+    impact: Floats
+
+
+def check_shorts(friction: Friction, rows: Floats) -> None:
+    """Raise `Unsupported` where a short might have to pay for what it borrows."""
+    if friction.borrow_rate and bool(np.any(rows < 0)):
+        raise Unsupported("shorts pay a borrow fee")
 
 
 def rules_of(
@@ -128,11 +142,20 @@ def rules_of(
     costs = _costs(friction.costs, panel, columns[layout.C_UNIT])
     terms = (
         tuple(FillAt).index(friction.fill), panel.spec is BarSpec.DAY,
-        *_ratio(friction.half_spread_bps / 10_000, "half spread"), *costs, *_limits(limits, panel.spec),
+        *_spread(friction), *costs, *_limits(limits, panel.spec),
     )  # fmt: skip
     shares = (_off(friction.participation), _off(limits.max_order_adv_ratio))
     rates, tiers = fee_tables()
-    return Rules(slots, columns, owners, np.array(terms, dtype=np.int64), np.array(shares), rates, tiers)
+    impact = Impact(panel, friction.impact).rows if friction.impact else np.zeros((0, len(panel.ids)))
+    return Rules(slots, columns, owners, np.array(terms, dtype=np.int64), np.array(shares), rates, tiers, impact)
+
+
+def _spread(friction: Friction) -> tuple[int, int]:
+    if not friction.impact:
+        return _ratio(friction.half_spread_bps / 10_000, "half spread")
+    if friction.fill is FillAt.THIS_CLOSE:
+        raise Unsupported("impact at this close")
+    return _whole(friction.half_spread_bps / 10_000 * STEPS, "half spread"), STEPS
 
 
 def _zeros(fields: Sequence[int], length: int) -> Ints:

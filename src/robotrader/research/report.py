@@ -19,7 +19,8 @@ def summary(config: StrategyConfig, panel: Panel, result: BacktestResult, *, dat
     """Return what a backtest found; money as Decimal, ratios as plain floats, None where there is nothing to say."""
     metrics = measure(panel.ts, result.equity, float(config.capital))
     mean = float(np.mean(result.equity)) if len(result.equity) else 0.0
-    run = msgspec.json.encode((config, data_hash, result.limits, result.orders_hash, result.fills_hash), order="sorted")
+    orders, fills = result.orders_hash, result.fills_hash
+    run = msgspec.json.encode((config, data_hash, result.limits, orders, fills), order="sorted")
     return {
         "run_id": f"bt-{hashlib.sha256(run).hexdigest()[:16]}",
         "strategy": config.id,
@@ -28,8 +29,8 @@ def summary(config: StrategyConfig, panel: Panel, result: BacktestResult, *, dat
         "bars": panel.bar_count,
         "orders": len(result.orders),
         "fills": len(result.fills),
-        "orders_hash": result.orders_hash,
-        "fills_hash": result.fills_hash,
+        "orders_hash": orders,
+        "fills_hash": fills,
         "round_trips": round_trips(result.fills, result.booked),
         "denied": len(result.denied),
         "corporate_actions": len(result.booked),
@@ -43,6 +44,8 @@ def summary(config: StrategyConfig, panel: Panel, result: BacktestResult, *, dat
         "turnover": turnover(result.fills, mean),
         "commission": result.final.commission,
         "slippage_cost": result.slippage_cost,
+        "borrow_cost": result.borrow_cost,
+        "assumptions": result.assumptions,
         "seconds": round(result.seconds, 6),
         "bars_per_second": round(panel.bar_count / result.seconds, 1) if result.seconds else None,
         "data_hash": data_hash,

@@ -11,7 +11,7 @@ from robotrader.data.panel import Floats, Panel
 from robotrader.model import RiskLimit, StrategyConfig
 from robotrader.research import kernel_layout as layout
 from robotrader.research.fast import equity_of, play
-from robotrader.research.kernel_setup import Friction, check_supported, rules_of
+from robotrader.research.kernel_setup import Friction, check_shorts, check_supported, rules_of
 from robotrader.research.metrics import day_ends, ratios
 from robotrader.research.signals import Parameters, signals_of
 from robotrader.strategy.loading import load_strategy
@@ -45,7 +45,9 @@ def sweep(
     signals, rows = signals_of(config, panel), day_ends(panel.ts)
 
     def one(chosen: Parameters) -> tuple[Floats, int]:
-        run = play(panel, rules, signals({**config.parameters, **chosen}))
+        strengths = signals({**config.parameters, **chosen})
+        check_shorts(friction, strengths)
+        run = play(panel, rules, strengths)
         return equity_of(run, rows, panel.instruments), int(run.totals[layout.FILLS])
 
     with ThreadPoolExecutor(threads) as pool:

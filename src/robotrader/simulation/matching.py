@@ -79,6 +79,17 @@ class Session(NamedTuple):
     opened_at: int
     fill: FillAt
 
+    def turn(self, resting: Resting) -> int:
+        """Return when in the bar an order can meet it: 0 at the open, 1 stops, 2 limits, 3 at the close."""
+        order = resting.order
+        if order.type is OrderType.MARKET or (resting.triggered and order.limit_price is None):
+            return 3 if self.fill is FillAt.NEXT_CLOSE and order.tif not in AT_ONCE else 0
+        if order.tif in AT_ONCE:
+            return 0
+        if order.type is OrderType.LIMIT or resting.triggered:
+            return 0 if (limit_of(order) - self.instrument.price(self.bar.open)) * order.side.sign >= 0 else 2
+        return 1
+
     def hit(self, resting: Resting) -> Hit | None:
         """Return what the bar gives the order, if anything; stops are triggered or moved."""
         order = resting.order

@@ -12,9 +12,11 @@ from msgspec import Struct, structs
 
 from robotrader.model import NANOS_PER_SECOND, Bar, Instrument, InstrumentId, OrderType, Side, TimeInForce
 from robotrader.simulation.costs import CostModel
+from robotrader.simulation.impact import Impact
 from robotrader.simulation.matching import (
     AT_ONCE,
     AUCTION,
+    STOPS,
     FillAt,
     Hit,
     Resting,
@@ -41,10 +43,15 @@ class VenueFill(Struct, frozen=True, kw_only=True):
 
 
 class VenueChange(NamedTuple):
-    """An order that changed without a fill: it `lapsed` (IOC, FOK, OPG) or was `triggered` (it waited for its stop)."""
+    """An order that changed without a fill.
+
+    It `lapsed` (IOC, FOK, OPG), `expired`, was `triggered` (it waited for its stop), `canceled`, or `resized` to
+    `quantity` in all.
+    """
 
     key: str
-    what: Literal["lapsed", "triggered"]
+    what: Literal["lapsed", "expired", "triggered", "canceled", "resized"]
+    quantity: int = 0
 
 
 _NO_FILLS: tuple[VenueFill, ...] = ()
@@ -56,10 +63,14 @@ class Venue:
 
     Market orders fill by `fill`; limits fill at the open when it is at or through the limit, else at
     the limit when the bar trades through it by a tick (a touch is not enough); stops fill at the open
-    when it gaps through, else at the stop. Market and stop fills pay `half_spread_bps` of the price.
+    when it gaps through, else at the stop. Market and stop fills pay `half_spread_bps` of the price, and `impact`.
     A triggered stop limit is a limit from then on; a trailing stop is tested before its bar moves it.
     IOC and FOK fill at the next bar's open or lapse, OPG orders at the next session's open; MOC and LOC
     at its close. Bars without volume fill nothing; at most `participation` of a bar's volume fills.
+
+    What was first in a bar is taken as far as it is known: the open, then stops before limits (the worse of two exits
+    that both lie within the bar), and its close. An order that comes in answer to a fill meets what is left of the
+    bar: all of it after a fill at the open; else a stop may be reached, a limit is not.
     """
 
     def __init__(
@@ -70,13 +81,16 @@ class Venue:
         fill: FillAt = FillAt.NEXT_OPEN,
         half_spread_bps: Decimal = Decimal(1),
         participation: float | None = None,
+        impact: Impact | None = None,
     ) -> None:
         self._instruments = instruments
         self._costs = costs
         self._fill_at = fill
         self._half_spread = half_spread_bps / 10_000
         self._participation = participation
+        self._impact = impact
         self._resting: dict[str, Resting] = {}
+        self._came: list[Resting] = []
         self._last: dict[InstrumentId, Bar] = {}
         self._ended = 0  # when the last session did
         self._number = 0
@@ -100,13 +114,16 @@ class Venue:
         sequence of VenueFill
             Fills at once (only `this_close` gives any).
         """
-        resting = self._resting.setdefault(order.key, Resting(order))
+        resting = self._resting.get(order.key)
+        at_once = resting is None and self._fill_at is FillAt.THIS_CLOSE and order.type is OrderType.MARKET
+        if resting is None:
+            resting = self._resting[order.key] = Resting(order)
+            self._came.append(resting)
         before, resting.order = resting.order, order
         last = self._last.get(order.instrument)
         if order.type is OrderType.TRAIL and (resting.stop is None or not _trails_alike(before, order)):
             trail = trailed(order, last.close, self._instruments[order.instrument]) if last else None
             resting.stop = order.stop_price or trail
-        at_once = self._fill_at is FillAt.THIS_CLOSE and order.type is OrderType.MARKET
         if not at_once or order.tif is TimeInForce.OPG or last is None or not last.volume > 0:
             return _NO_FILLS
         hit = Hit(Decimal(repr(last.close)), last.ts_event, takes=True)
@@ -132,16 +149,23 @@ class Venue:
             return
         session = Session(self._instruments[bar.instrument], bar, opened_at, self._fill_at)
         room = self._room(bar)
-        for resting in list(self._resting.values()):
+        queue = [r for r in self._resting.values() if r.order.instrument == bar.instrument and _meets(r, first=first)]
+        while queue:
+            if len(queue) > 1:
+                queue.sort(key=session.turn)
+            resting = queue.pop(0)
             order = resting.order
-            elsewhere = order.instrument != bar.instrument or order.type in AUCTION
-            if elsewhere or self._resting.get(order.key) is not resting or (order.tif is TimeInForce.OPG and not first):
+            if self._resting.get(order.key) is not resting:
                 continue
             waited = not resting.triggered
+            self._came.clear()
             fill = self._fill(resting, room, session.hit(resting))
             if fill is not None:
                 room -= fill.quantity
                 yield fill
+                whole, late = fill.ts == opened_at, self._fill_at is FillAt.NEXT_CLOSE
+                queue += [r for r in self._came if r.order.instrument == bar.instrument and _meets(r, first=first)
+                          and (whole or (r.order.type in STOPS and not late))]  # fmt: skip
             if order.tif in AT_ONCE and self._resting.pop(order.key, None) is not None:
                 yield VenueChange(order.key, "lapsed")
             elif waited and resting.triggered:
@@ -197,12 +221,14 @@ class Venue:
         return self._execute(resting, quantity, price, hit.ts)
 
     def _slipped(self, order: VenueOrder, raw: Decimal, quantity: int) -> Decimal:
-        """Return `raw` on the grid, moved against the order by half the spread; counts what that cost."""
-        instrument = self._instruments[order.instrument]
+        """Return `raw` on the grid, moved against the order by half the spread and impact; counts what that cost."""
+        instrument, moved = self._instruments[order.instrument], self._half_spread
+        if self._impact is not None:
+            moved += self._impact.share(order.instrument, self._last[order.instrument].ts_event, quantity)
         plain = instrument.price(raw)
-        if not self._half_spread:
+        if not moved:
             return plain
-        price = instrument.price(raw * (1 + order.side.sign * self._half_spread))
+        price = instrument.price(raw * (1 + order.side.sign * moved))
         self.slippage_cost += (price - plain) * order.side.sign * quantity * instrument.multiplier
         return price
 
@@ -231,3 +257,8 @@ class Venue:
 
 def _trails_alike(one: VenueOrder, other: VenueOrder) -> bool:
     return (one.stop_price, one.trail, one.trail_percent) == (other.stop_price, other.trail, other.trail_percent)
+
+
+def _meets(resting: Resting, *, first: bool) -> bool:
+    """Tell whether an order trades in a bar of its instrument at all; `first`: it is the first of its session."""
+    return resting.order.type not in AUCTION and (first or resting.order.tif is not TimeInForce.OPG)

@@ -58,7 +58,7 @@ def test_a_backtest_of_the_lake_books_what_its_prices_still_hold(state: Path, ac
     ask("data", "actions", "import", actions, state=state)
 
     def equity(data: str, *more: str) -> tuple[str, int, str]:
-        free = ("--commission", "none", "--slippage", "none")
+        free = ("--commission", "none", "--slippage", "none", "--impact", "0")
         answer = ask("backtest", "sma_crossover", "--data", data, "-p", "fast=1", "-p", "slow=2", *free, *more,
                      state=state)  # fmt: skip
         return answer["final_equity"], answer["corporate_actions"], answer["adjust"]

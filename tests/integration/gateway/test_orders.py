@@ -60,7 +60,7 @@ def test_limits_and_stops_wait_for_their_price_and_day_orders_expire() -> None:
             ]  # fmt: skip
             assert peer.heard.all("orderStatus")[2][9] == "trigger"
             await peer.next_session()
-            assert [e.price for _, _, e in peer.heard.all("execDetails")] == [99.5, 99.19]
+            assert [e.price for _, _, e in peer.heard.all("execDetails")] == [99.19, 99.5]  # stops first
             assert [(a[0], a[1]) for a in peer.heard.all("orderStatus")][-1] == (3, "Cancelled")
             assert peer.codes() == []  # an expiry is no error
             peer.client.reqAllOpenOrders()

@@ -67,7 +67,7 @@ async def traded(panel: Panel, state: Path) -> list[JournalRow]:
 def test_over_minute_bars_the_wire_decides_as_the_backtest_does(tmp_path: Path) -> None:
     panel = seeded(450)  # over a night
     [strategy] = settings(panel, 1, lock_step=True).strategies
-    backtest = bootstrap.backtest([strategy], panel, limits="research", keep_commands=True)
+    backtest = bootstrap.backtest([strategy], panel, limits="research", costs=bootstrap.Costs(), keep_commands=True)
     rows = asyncio.run(traded(panel, tmp_path))
     heard = events(rows)
     commands = tuple(decode_command(r.payload) for r in rows if r.kind == "command")

@@ -13,6 +13,7 @@ from robotrader.model import (
     AnyCommand,
     AnyEvent,
     BookAdjusted,
+    BorrowFeeCharged,
     BreakOpened,
     Cancel,
     CorporateActionBooked,
@@ -63,6 +64,7 @@ EVENTS: tuple[AnyEvent, ...] = (
     OrderCanceled(**OF), OrderExpired(**OF),  # type: ignore[arg-type]
     OrderRejected(**OF, code=201, reason="x"), OrderUnresolved(**OF, reason="x"),  # type: ignore[arg-type]
     OrderVoided(**OF, proven=False, reason="x"), make.filled(make.order()), make.commission(),  # type: ignore[arg-type]
+    BorrowFeeCharged(**AT, strategy=make.TREND, instrument=make.SPY.id, amount=Decimal("1.10")),
     PositionReported(**AT, account="DU1", instrument=make.SPY.id, quantity=-5, average_cost=Decimal("1.5")),
     AccountReported(**AT, account=Account(id="DU1", cash=Decimal("1.10"))),
     RequestReceived(ts_event=1, ts_init=2, request_id="r", action=Action.REDUCE, reason="x", actor="me"),
@@ -134,7 +136,7 @@ def test_what_happens_once_has_a_key_and_what_may_repeat_has_none() -> None:
     assert {name for name, key in keys.items() if key is None} == {
         "Recovered", "RunEnded", "OrderConfirmed", "OrderSuspended", "OrderPendingCancel", "OrderReplacing",
         "OrderReplaced", "OrderReplaceRejected", "OrderUnresolved",
-        "PositionReported", "AccountReported", "LinkChanged", "TradingHalted",
+        "BorrowFeeCharged", "PositionReported", "AccountReported", "LinkChanged", "TradingHalted",
     }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from robotrader.data.frame import (
 from robotrader.data.inspection import Inspection, inspect
 from robotrader.data.panel import Times
 from robotrader.data.quality import CONTEXT_CHECKS, Quarantined
+from robotrader.data.sessions import place_all
 from robotrader.model import BarSpec, CorporateAction, DataError, SessionTable
 
 
@@ -133,11 +134,20 @@ def _timed(tables: Sequence[Table], spec: BarSpec | None) -> tuple[BarSpec, list
     if dates and spec not in {None, BarSpec.DAY}:
         raise DataError(f"the times are dates of sessions, those of daily bars; found --spec {spec}")
     spec = BarSpec.DAY if dates else spec or infer_spec(concat(frames))
-    if not ended and spec is not BarSpec.DAY:
-        frames = [replace(f, end=f.start + spec.nanos) for f in frames]
-    elif not ended and not dates:
+    if not ended and not dates and spec is BarSpec.DAY:
         frames = [replace(f, start=session_dates(f.start)) for f in frames]
-    return spec, frames, sessions_of(np.concatenate([f.start for f in frames]))
+    sessions = sessions_of(np.concatenate([f.start for f in frames]))
+    if not ended and spec is not BarSpec.DAY:
+        frames = [replace(f, end=_ends(f.start, spec, sessions)) for f in frames]
+    return spec, frames, sessions
+
+
+def _ends(start: Times, spec: BarSpec, sessions: SessionTable) -> Times:
+    """Return when bars end: those that begin with their session no later than it closes, so that the last is short."""
+    place, end = place_all(start, spec, sessions), start + spec.nanos
+    own = (place.session >= 0) & (start >= place.opened) & ((start - place.opened) % spec.nanos == 0)
+    ends: Times = np.where(own & (start < place.closed), np.minimum(end, place.closed), end)
+    return ends
 
 
 def _placed_anyway(bad: BarFrame, sessions: SessionTable) -> BarFrame:

@@ -179,21 +179,23 @@ def _part(raw: pl.DataFrame, source: str, form: str) -> tuple[BarFrame, list[Qua
     text = [name for name in VALUES if raw.schema[name] == pl.String]
     start = to_nanos(raw["timestamp"], form)
     try:
-        cast = raw.with_columns(pl.col(text).str.strip_chars()).with_columns(
+        cast = raw.with_columns(pl.col(text).str.strip_chars(), pl.col("symbol").cast(pl.String).str.strip_chars())
+        cast = cast.with_columns(
             start, *(pl.col(v).cast(pl.Float64, strict=False).alias(n) for v, n in zip(VALUES, _NUMBERS, strict=True))
         )
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{source}: the columns do not hold bars: {error}") from error
     surplus = [pl.col("surplus").is_not_null()] if "surplus" in raw.columns else []
-    empty = pl.col("symbol").cast(pl.String).fill_null("").str.strip_chars() == ""
-    unusable = pl.any_horizontal(empty, *surplus, *(pl.col(name).is_null() for name in ("start", *_NUMBERS)))
+    unusable = pl.any_horizontal(
+        pl.col("symbol").fill_null("") == "", *surplus, *(pl.col(name).is_null() for name in ("start", *_NUMBERS))
+    )
     bad = cast.filter(unusable)
     good = cast if bad.is_empty() else cast.filter(~unusable)
     return _to_frame(good), [_reject(row, source) for row in bad.iter_rows(named=True)]
 
 
 def _to_frame(good: pl.DataFrame) -> BarFrame:
-    symbol = good["symbol"].cast(pl.String).str.strip_chars()
+    symbol = good["symbol"]
     names = symbol.unique(maintain_order=True)
     start = good["start"].to_numpy()
     return BarFrame(

@@ -97,6 +97,12 @@ class Market:
         return self._ends[self._row] if self._row < len(self._ends) else None
 
     @property
+    def next_open(self) -> int | None:
+        """Return when the next session opens; None in the last one."""
+        at = bisect_right(self.opens, self.now)
+        return self.opens[at] if at < len(self.opens) else None
+
+    @property
     def session_open(self) -> int:
         """Return when the session under way, or else the last one, opened; 0 before the first."""
         at = bisect_left(self.opens, self.now)

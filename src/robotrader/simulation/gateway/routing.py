@@ -28,6 +28,7 @@ from robotrader.simulation.gateway.tickets import (
     status,
 )
 from robotrader.simulation.gateway.wire import ZONE_NAME, local
+from robotrader.simulation.linked import freed, left_in_group
 from robotrader.simulation.matching import STOPS
 from robotrader.simulation.venue import Venue, VenueChange, VenueFill, VenueOrder
 
@@ -108,7 +109,6 @@ class Routing:
         ticket, execution = self.blotter.fill(fill, realized, liquidation=liquidation)
         told = opened(ticket) if was_open else [status(ticket)]
         reports = [Report("execDetails", execution), *told, Report("commissionReport", execution)]
-        # in a bar that reaches both exits of a position the worse is taken
         for child in sorted(self.blotter.children(ticket), key=lambda t: t.terms.type not in STOPS):
             reports += self._grow(child, fill.quantity)
         for other in self.blotter.group(ticket.order.oca_group):
@@ -165,13 +165,12 @@ class Routing:
         """Size a child by so much more of its parent's fill."""
         if child.held == UNSENT:
             return []
-        grown = quantity if child.held == CHILD else child.terms.quantity + quantity
-        size = min(int(child.order.quantity or 0), grown)
+        size = freed(int(child.order.quantity or 0), child.terms.quantity, quantity, waiting=child.held == CHILD)
         return self.release(structs.replace(child, terms=structs.replace(child.terms, quantity=size)), told=True)
 
     def _shrink(self, other: Ticket, quantity: int, *, cancel: bool) -> list[Report]:
-        left = other.terms.quantity - quantity
-        if cancel or left <= other.filled:
+        left = left_in_group(other.terms.quantity, other.filled, quantity)
+        if cancel or left is None:
             return self.withdraw(other, "OCA group filled", BY_SYSTEM)
         other = self.blotter.keep(structs.replace(other, terms=structs.replace(other.terms, quantity=left)))
         return opened(other) + ([] if other.held in _WAITING else self._to_venue(other.terms))

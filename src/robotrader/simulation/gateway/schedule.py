@@ -17,14 +17,15 @@ TIME_OF_DAY = r"([01]\d|2[0-3]):[0-5]\d"
 TIME_OF_WEEK = f"({'|'.join(_DAYS)}) {TIME_OF_DAY}"
 
 Action = Callable[[], None]
-Step = Literal["bar", "session"]
+Step = Literal["bar", "open", "session"]
+"""A bar; a bar, but first the open of its session, before anything trades there; or a whole session."""
 
 
 class LockStep:
-    """Clients' time requests are the clock: each lets one `step` (bar or session) pass, at most `speed` a second."""
+    """Clients' time requests are the clock: each lets one `step` pass, at most `speed` a second."""
 
     def __init__(self, market: Market, speed: float | None, advance: Callable[[int], None], *, step: Step) -> None:
-        self._market, self._speed, self._advance, self._by_bar = market, speed, advance, step == "bar"
+        self._market, self._speed, self._advance, self._by = market, speed, advance, step
         self._pulls: deque[tuple[object, Action]] = deque()
         self._later: list[tuple[int, int, Action]] = []
         self._order = count()
@@ -53,6 +54,11 @@ class LockStep:
     def away(self, seconds: float, action: Action) -> None:
         asyncio.get_running_loop().call_later(seconds, action)
 
+    def _end(self) -> int | None:
+        """Return when the next step ends; None at the end of the data."""
+        end, opens = self._market.next_close if self._by == "session" else self._market.next_end, self._market.next_open
+        return min(end, opens) if self._by == "open" and end is not None and opens is not None else end
+
     def pull(self, who: object, answer: Action) -> None:
         """Let a step pass for someone, then answer."""
         self._pulls.append((who, answer))
@@ -72,7 +78,7 @@ class LockStep:
                 self._timer = loop.call_later(wait, self._step)
                 return
             _, answer = self._pulls.popleft()
-            if (end := self._market.next_end if self._by_bar else self._market.next_close) is not None:
+            if (end := self._end()) is not None:
                 self._advance(end)
                 self._due = loop.time() + 1 / self._speed if self._speed else 0.0
                 while self._later and self._later[0][0] <= self._market.now:

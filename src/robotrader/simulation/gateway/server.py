@@ -57,8 +57,9 @@ class GatewayConfig(Struct, frozen=True, kw_only=True):
     speed : float, optional
         Lock-step: steps a second at most, None = as fast as clients ask. Otherwise: simulated
         seconds a real second, None = 1.
-    step : bar or session
-        Lock-step: what one time request lets pass; of daily data both are the same.
+    step : bar, open or session
+        Lock-step: what one time request lets pass. `open`: a bar, but first its session's open, so that a trader has
+        booked the corporate actions of that day before anything trades.
     master_client_id : int, optional
         Client that is told of everybody's orders and executions.
     state : Path, optional

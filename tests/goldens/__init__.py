@@ -1,0 +1,1 @@
+"""Backtests worked out by hand."""
