@@ -98,12 +98,12 @@ def by_time(frame: BarFrame) -> BarFrame:
 
 def infer_spec(frame: BarFrame) -> BarSpec:
     """Tell the length of the bars, the most common distance between two of a symbol; `DataError` for an unknown one."""
-    gaps = symbol_gaps(frame)
+    gaps = symbol_gaps(by_time(frame))
     gaps = gaps[gaps != 0]
     known = f"{', '.join(BarSpec)}, or say it (import --spec)"
     if len(gaps) == 0:
         raise DataError(f"one bar does not tell its length: give at least two, of {known}")
-    sizes, counts = np.unique(np.abs(gaps), return_counts=True)
+    sizes, counts = np.unique(gaps, return_counts=True)
     most = int(sizes[np.argmax(counts)])
     spec = next((spec for spec in BarSpec if spec.nanos == most), None)
     if spec is None:
