@@ -23,7 +23,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SILENT:
-.PHONY: help install demo test check fmt bench clients clients-env scenarios mutants reliability load lake fast-bench journal-bench journal-load latency kills drills chaos crashes differential peers-env peers-sample docs browser wheel-test assets lock clean
+.PHONY: help install demo test check fmt bench clients clients-env scenarios mutants reliability load lake journal-bench journal-load latency kills drills chaos crashes differential peers-env peers-sample docs browser wheel-test assets lock clean
 
 help: ## list these commands
 	sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-12s%s\n", $$1, $$2 }'
@@ -47,7 +47,7 @@ fmt: $(VENV)/.dev ## format the code and repair what lint can repair
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-bench: install ## benchmarks: ratios, never absolute times
+bench: install ## both engines against their targets (ARGS=--write)
 	$(PY) -m tests.benchmarks.run $(ARGS)
 
 clients: install clients-env ## judge the gateway simulator by three foreign clients at three server versions
@@ -79,9 +79,6 @@ latency: install ## time from a bar to its order on the wire, against a bare ib_
 
 kills: install ## kill -9 the demo's trader at random moments, 20 times (ARGS="--runs 20 --kills 5 --days 1200")
 	$(PY) -m tests.chaos.kills $(ARGS)
-
-fast-bench: install ## the compiled path against plain NumPy and the event engine (ARGS=--write)
-	$(PY) -m tests.benchmarks.fast $(ARGS)
 
 lake: install ## the lake against Polars alone: import, and one symbol-year read (ARGS="--rounds 5")
 	$(PY) -m tests.benchmarks.lake $(ARGS)

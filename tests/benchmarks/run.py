@@ -1,4 +1,4 @@
-"""Benchmarks as whole processes; `--write` puts the table into docs/benchmarks.md.
+"""Benchmarks: whole processes, and the speed of both engines; `--write` puts the tables into docs/benchmarks.md.
 
 Figures depend on the machine: read the ratios. Each case also checks its result, so that a fast wrong
 answer cannot pass.
@@ -6,43 +6,19 @@ answer cannot pass.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
-from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tests.benchmarks import speed
+from tests.benchmarks.process import robotrader
 from tests.benchmarks.workloads import reference, write_w1
 
-W1 = ["--cash", "10000000", "--sizer", "fixed:100", "--commission", "bps:10", "--slippage", "none", "--engine", "event"]
-
-
-def robotrader(*arguments: str) -> dict[str, Any]:
-    """Run the command line and return its JSON with wall seconds and the peak memory of its largest process."""
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        started = time.perf_counter()
-        child = subprocess.Popen([sys.executable, "-m", "robotrader", *arguments, "--json"], stdout=out, stderr=err,
-                                 env=_environment())  # fmt: skip
-        _, status, used = os.wait4(child.pid, 0)  # the figures of this process and what it waited for, no other's
-        wall = time.perf_counter() - started
-        child.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        err.seek(0)
-        if child.returncode:
-            raise RuntimeError(err.read())
-        found: dict[str, Any] = json.loads(out.read())
-    return {**found, "wall": wall, "peak_mb": used.ru_maxrss / 1024}
-
-
-@cache
-def _environment() -> dict[str, str]:
-    """Return an environment in which modules are compiled once, as a user has it, and beside no source of ours."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "robotrader-bench-pycache")}
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 
 def w1(folder: Path, rounds: int) -> dict[str, Any]:
@@ -51,7 +27,8 @@ def w1(folder: Path, rounds: int) -> dict[str, Any]:
     started = time.perf_counter()
     fills, equity = reference(prices)
     numpy_s = time.perf_counter() - started
-    runs = [robotrader("backtest", "sma_crossover", "--data", str(folder / "w1.parquet"), *W1) for _ in range(rounds)]
+    command = ["backtest", "sma_crossover", "--data", str(folder / "w1.parquet"), "--engine", "event", *speed.COSTS]
+    runs = [robotrader(*command) for _ in range(rounds)]
     good = all(r["fills"] == fills and abs(float(r["final_equity"]) - equity) < 0.005 for r in runs)
     seconds = median(r["seconds"] for r in runs)
     return {"case": "W1: 1,000,000 minute bars, SMA 10/50, event engine", "good": good, "seconds": seconds,
@@ -119,14 +96,16 @@ def main() -> int:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="robotrader-bench-") as folder:
         cases = [w1(Path(folder), options.rounds), demo(options.rounds), start_up(options.rounds)]
-    found = table(cases)
-    print(found, file=sys.stderr)
+        speeds = speed.rows(Path(folder), options.rounds)
+    found, faster = table(cases), speed.section(speeds)
+    print(f"{found}\n\n{faster}", file=sys.stderr)
     if options.write:
-        page = Path(__file__).parents[2] / "docs" / "benchmarks.md"
-        _, title, others = page.read_text(encoding="utf-8").partition("\n## ")  # what other targets wrote
-        page.write_text(HEAD + found + "\n" + title + others, encoding="utf-8")
-    failed = sum(not c["good"] for c in cases)
-    print(json.dumps({"target": "bench", "passed": len(cases) - failed, "failed": failed, "cases": cases,
+        _, title, others = PAGE.read_text(encoding="utf-8").partition("\n## ")  # what other targets wrote
+        before, _, after = (title + others).partition("## Speed")
+        PAGE.write_text(HEAD + found + "\n" + before + faster + "".join(after.partition("\n## ")[1:]), encoding="utf-8")
+    results = [*(c["good"] for c in cases), *(row.good for row in speeds)]
+    failed = results.count(False)
+    print(json.dumps({"target": "bench", "passed": len(results) - failed, "failed": failed, "cases": cases,
                       "seconds": round(time.perf_counter() - started, 1)}))  # fmt: skip
     return 1 if failed else 0
 

@@ -1,0 +1,166 @@
+"""Both engines on W1 to W3 and whole processes, against the targets that we set ourselves (part of `make bench`).
+
+Every row has the gate, costs and the ledger on, and checks its result against another engine's in the same run.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from robotrader.data.panel import Panel
+from robotrader.model import StrategyConfig, StrategyId
+from robotrader.research.backtest import BacktestResult, run_backtest
+from robotrader.research.fast import FastRun, run_fast
+from robotrader.research.kernel_setup import Friction
+from robotrader.research.metrics import measure
+from robotrader.research.sweep import sweep
+from robotrader.risk.limits import RESEARCH
+from robotrader.simulation.costs import cost_model
+from robotrader.simulation.venue import Venue
+from tests.benchmarks.process import measured, robotrader
+from tests.benchmarks.workloads import reference, w1_panel, w2_panel, write_w1
+
+D = Decimal
+CAPITAL = D(10_000_000)
+COSTS = ("--cash", "10000000", "--sizer", "fixed:100", "--commission", "bps:10", "--slippage", "none", "--impact", "0",
+         "--borrow", "0")  # fmt: skip
+FRICTION = Friction(costs=cost_model("bps:10"), half_spread_bps=D(0))
+GRID = [{"fast": fast, "slow": slow} for fast in range(2, 42) for slow in range(50, 175, 5)]
+SWEPT_BARS = 100_000
+MEMORY_MB = 500
+
+
+class Row(NamedTuple):
+    """One measurement; `target` in seconds, None where there is none."""
+
+    case: str
+    good: bool
+    seconds: float
+    target: float | None = None
+    note: str = ""
+
+
+def config(source: str, panel: Panel, sizer: str, **parameters: int) -> StrategyConfig:
+    return StrategyConfig(id=StrategyId(source), source=source, universe=panel.ids, capital=CAPITAL, sizer=sizer,
+                          parameters=dict(parameters))  # fmt: skip
+
+
+def timed(action: Callable[[], Any], rounds: int) -> tuple[float, Any]:
+    """Return the least seconds of an action, as other work can only add to them, and what it gave last."""
+    times, found = [], None
+    for _ in range(rounds):
+        started = time.perf_counter()
+        found = action()
+        times.append(time.perf_counter() - started)
+    return min(times), found
+
+
+def both(name: str, strategy: StrategyConfig, panel: Panel, *, rounds: int, targets: tuple[float, float]) -> list[Row]:
+    """Run a workload on both engines, from features to metrics."""
+
+    def fast() -> FastRun:
+        run = run_fast([strategy], panel, FRICTION, limits=RESEARCH)
+        measure(panel.ts, run.equity, float(CAPITAL))
+        return run
+
+    def events() -> BacktestResult:
+        venue = Venue({i.id: i for i in panel.instruments}, FRICTION.costs, half_spread_bps=D(0))
+        result = run_backtest([strategy], panel, venue, limits=RESEARCH)
+        measure(panel.ts, result.equity, float(CAPITAL))
+        return result
+
+    fast()  # warm: the kernel is loaded
+    quick, run = timed(fast, rounds)
+    slow, result = timed(events, rounds)
+    found = run.result()
+    same = (found.orders_hash, found.fills_hash, found.final) == (result.orders_hash, result.fills_hash, result.final)
+    text = f"{len(found.fills):,} fills, as the other engine's"
+    return [
+        Row(f"{name}, fast path, warm", same, quick, targets[0], text),
+        Row(f"{name}, event engine", same, slow, targets[1], f"{panel.bar_count / slow:,.0f} bars/s; {text}"),
+    ]
+
+
+def w3(path: Path) -> tuple[bool, float, int, float]:
+    """Sweep once it is warm; return whether one set is as a run of its own, the seconds, all fills, and the peak in MB.
+
+    The peak is this process's own: the one that its parent is told of counts the parent's memory at its start.
+    """
+    part = w1_panel(path)
+    strategy = config("sma_crossover", part, "fixed:100")
+    sweep(strategy, GRID[:2], part, FRICTION, limits=RESEARCH)
+    taken, found = timed(lambda: sweep(strategy, GRID, part, FRICTION, limits=RESEARCH), 3)
+    single = run_fast([strategy], part, FRICTION, limits=RESEARCH)
+    at = GRID.index({"fast": 10, "slow": 50})
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
+    peak = int(status["VmHWM"].split()[0]) / 1024
+    return bool(found.final_equity[at] == single.equity[-1]), taken, int(found.fills.sum()), peak
+
+
+def swept(path: Path) -> Row:
+    """Sweep in a process of its own, for its memory; the bars are left at the path."""
+    write_w1(path, SWEPT_BARS)
+    found = measured([sys.executable, "-m", "tests.benchmarks.speed", str(path)])
+    good, taken, fills, peak = found["result"]
+    text = f"{len(GRID) / taken:,.0f} pairs/s, {fills:,} fills, two threads, {peak:.0f} MB at most"
+    return Row("W3: 1,000 pairs of averages, 100,000 bars", good and peak < MEMORY_MB, taken, 0.4, text)
+
+
+def whole(name: str, data: str, engine: str, *, rounds: int, target: float) -> Row:
+    """Run the command line with warm caches; the other engine must find the same."""
+    command = ("backtest", "sma_crossover", "--data", data, *COSTS, "--engine")
+    other = robotrader(*command, "event" if engine == "fast" else "fast")
+    runs = [robotrader(*command, engine) for _ in range(rounds + 1)]
+    same = len({(r["orders_hash"], r["fills_hash"], r["final_equity"]) for r in (other, *runs)}) == 1
+    return Row(f"{name}, whole process, {engine}", same, min(r["wall"] for r in runs[1:]), target)
+
+
+def rows(folder: Path, rounds: int) -> list[Row]:
+    """Measure everything; files are left in the folder."""
+    path = folder / "w1.parquet"
+    prices = write_w1(path)
+    one, many = w1_panel(path), w2_panel()
+    plain, _ = timed(lambda: reference(prices), rounds)
+    return [
+        *both("W1: 1,000,000 minute bars, SMA 10/50", config("sma_crossover", one, "fixed:100"), one,
+              rounds=rounds, targets=(0.13 / 4, 8.3 / 2)),
+        *both("W2: 500 × 2,520 daily bars, monthly rotation into 50",
+              config("momentum", many, "percent:0.0196", lookback=126, top=50), many,
+              rounds=rounds, targets=(0.68 / 8, 19 / 6)),
+        swept(folder / "w3.parquet"),
+        whole("W1", str(path), "fast", rounds=rounds, target=1.5),
+        whole("3,270 daily bars", "sample:AAPL", "auto", rounds=rounds, target=2.0),
+        Row("W1, plain NumPy without gate, ledger, orders", True, plain),
+    ]  # fmt: skip
+
+
+HEAD = """\
+## Speed
+
+Written by `make bench ARGS=--write`. Limit profile `research`, costs and ledger on; both engines give equal orders,
+fills and books in every row that has been checked. W1 and W2 are from features to metrics; on the fast path objects for
+single orders and fills are made only when they are asked for. Best of a few runs. A target is a share of what others
+took on two cores of another machine (vectorbt's best 0.13 s on W1, 0.68 s on W2; nautilus_trader 8.3 s and 19 s), or a
+time of our own: beside other work it says little. W2 trades at month starts, theirs at month ends.
+
+| case | result checked | seconds | target | met | note |
+|---|---|---|---|---|---|
+"""
+
+
+def section(found: list[Row]) -> str:
+    """Return the rows as a section of the page."""
+    lines = []
+    for row in found:
+        target, met = ("", "") if row.target is None else (f"{row.target:.3f}", str(row.seconds <= row.target).lower())
+        good = "yes" if row.good else "WRONG"
+        lines.append(f"| {row.case} | {good} | {row.seconds:.3f} | {target} | {met} | {row.note} |\n")
+    return HEAD + "".join(lines)
+
+
+if __name__ == "__main__":
+    print(json.dumps(w3(Path(sys.argv[1]))))
