@@ -15,7 +15,7 @@ Times = NDArray[np.int64]
 PRICES = ("open", "high", "low", "close")
 VALUES = (*PRICES, "volume")
 
-_CHUNK = 65_536
+_CHUNK = 65_536  # bars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,8 +85,9 @@ class Panel:
 
         Bars are built from plain floats in chunks: numpy scalars would cost several times as much.
         """
-        for start in range(0, len(self), _CHUNK):
-            part = self.rows(start, min(start + _CHUNK, len(self)))
+        size = max(_CHUNK // len(self.instruments), 1)
+        for start in range(0, len(self), size):
+            part = self.rows(start, min(start + size, len(self)))
             columns = [_column(part, k) for k in range(len(self.instruments))]
             rows = zip(part.opened.tolist(), part.ts.tolist(), zip(*columns, strict=True), strict=True)
             if bool(np.isnan(part.close).any()):
