@@ -134,7 +134,7 @@ def trade_in_memory(config: Path) -> None:
     """Run the trader as the command does, but for its journal."""
     settings, _ = load_settings(config)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal, "SqlJournal", lambda _database: MemoryStorage().open())
+        patch.setattr(journal, "SqlJournal", lambda _database, **_: MemoryStorage().open())
         asyncio.run(bootstrap.trade(settings, settings.state_dir))
 
 
