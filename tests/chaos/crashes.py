@@ -35,6 +35,7 @@ FLOWS = {
     "stop-out": Plan(seed=0, sessions=5, stop_loss="percent:0.01"),
     "bracket of a partial fill": Plan(seed=0, sessions=5, participation=2e-5, stop_loss="percent:0.05"),
     "cancel by a halt": Plan(seed=0, sessions=3, halts=3, slow_s=0.5),
+    "comparison asked for with an order on its way": Plan(seed=0, sessions=4, reconciles=2, slow_s=0.5),
     "stop and start": Plan(seed=0, sessions=5, stops=2),
     "reconnect with an order on its way": Plan(
         seed=0, sessions=5, faults=(Fault(on="placeOrder", do="reset"),), names=("connection reset",)

@@ -25,7 +25,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     `market` and `first` say which bars and with which of them it begins, `sessions` how many it has; `participation`
     is the share of a bar's volume that fills; `names` say what each of `faults` is; `crashes` are those of the first
     lives, one each. `halts` counts the commits since the first with an order on its way: at that one an operator halts
-    trading, and resumes it later (0: never); at `stops` likewise the trader is asked to stop, and started again.
+    trading, and resumes it later (0: never); at `stops` likewise the trader is asked to stop, and started again; at
+    `reconciles` an operator asks for a comparison with the broker.
     `slow_s` is what the gateway takes to read a message; `shuffled` lets ready tasks run in any order.
     """
 
@@ -44,6 +45,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()
     halts: int = 0
     stops: int = 0
+    reconciles: int = 0
     slow_s: float = 0.0
     shuffled: bool = False
     latency_s: float = 0.002

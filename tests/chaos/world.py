@@ -145,7 +145,7 @@ class _Stage:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Rule, "happens", noted)
             patch.setattr(WriteAhead, "__init__", begun)
-            patch.setattr(runner, "WATCH_S", 0.2 if self._plan.halts else _AGAIN_S)
+            patch.setattr(runner, "WATCH_S", 0.2 if self._plan.halts or self._plan.reconciles else _AGAIN_S)
             patch.setattr(trading, "CALENDAR", SPAN)
             yield
 
@@ -246,6 +246,8 @@ class _Stage:
             bootstrap.request(self._folder, Action.HALT, "chaos", "operator")
         elif plan.halts and now == plan.halts + _HALTED_COMMITS:
             bootstrap.request(self._folder, Action.RESUME, "chaos", "operator", console=True)
+        if now == plan.reconciles:
+            bootstrap.request(self._folder, Action.RECONCILE, "chaos", "operator")
         if now == plan.stops:
             self._stop.set()
 
