@@ -62,7 +62,7 @@ Arrival = BrokerMessage | TimeAdvanced | LinkChanged | AccountReported | BarsClo
 
 
 class Inbox(Protocol):
-    """The runner's single entrance. `put` never blocks and never drops; callable from the loop only."""
+    """The runner's single entrance. `put` never blocks; only time is overtaken, by later time. For the loop only."""
 
     def put(self, arrival: Arrival) -> None: ...
 

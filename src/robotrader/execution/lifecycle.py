@@ -140,7 +140,7 @@ class Transition(Struct, frozen=True):
 def transition(working: WorkingOrder, event: Event, replaced: Fill | None = None) -> Transition:
     """Apply one event to one order; `replaced` is the execution that this one corrects.
 
-    Every event but `OrderUnresolved`, corrections and our own requests also settles an unknown outcome; that of a
+    Every event but `OrderUnresolved`, corrections and our own cancels also settles an unknown outcome; that of a
     finished order is known. A correction changes what is filled, and never opens an order that ended.
 
     Raises

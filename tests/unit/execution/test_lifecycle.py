@@ -245,7 +245,7 @@ def test_a_fill_beyond_the_old_terms_proves_a_change_that_nobody_answered() -> N
     assert (beyond.working.order, beyond.alarm) == (ORDER, Alarm.OVERFILL)
 
 
-def test_our_own_request_tells_nothing_of_an_order_whose_outcome_is_unknown() -> None:
+def test_our_own_cancel_tells_nothing_of_an_order_whose_outcome_is_unknown() -> None:
     lost = make.working(ORDER, S.ACCEPTED, unresolved=True)
     asked = transition(lost, event_of("cancel_request")).working
     assert (asked.state, asked.unresolved) == (S.PENDING_CANCEL, True)
