@@ -42,8 +42,6 @@ FLOWS = {
     ),
     "catch-up of missed bars": Plan(seed=0, sessions=7, faults=(_RESTART,), names=("gateway restart",)),
 }
-EVERY_TURN = 5
-"""Of the turns of the loop, every so many."""
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -76,7 +74,7 @@ def singles(flow: str) -> list[Case]:
         Case(flow=flow, crashes=(*[None] * life, Crash(point=point, nth=nth)))
         for life, seen in enumerate(played.points)
         for point in Point
-        for nth in range(1, seen[point] + 1, EVERY_TURN if point is Point.TURN else 1)
+        for nth in range(1, seen[point] + 1)
     ]
 
 
