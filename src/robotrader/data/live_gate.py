@@ -14,6 +14,7 @@ from robotrader.data.quality import (
     QUOTE_CHECKS,
     ROW_CHECKS,
     STALE_RUN,
+    Check,
     Facts,
     Finding,
     Severity,
@@ -92,10 +93,9 @@ def judge(
         Those of this instrument, oldest first, one version each.
     """
     facts, place = _facts(bar, previous, sessions)
-    name = f"{bar.instrument} bar that ended {np.datetime64(bar.ts_event, 'ns').astype('datetime64[s]')}Z"
     for check in (*ROW_CHECKS, *KEY_CHECKS):
         if check.broken(facts):
-            return (Finding(check.rule, check.severity, describe(check, name, facts)),)
+            return (_finding(check, bar, facts),)
     facts = facts._replace(extended=extended(place), delayed=delayed)
     if previous is not None:
         before = _place(previous, sessions)
@@ -104,8 +104,7 @@ def judge(
             repeats=repeats + 1 if _values(bar) == _values(previous) else 0,
             missing=_missing(before, place, bar.spec, sessions),
         )
-    found = [check for check in CONTEXT_CHECKS if check.broken(facts)]
-    return tuple(Finding(check.rule, check.severity, describe(check, name, facts)) for check in found)
+    return tuple(_finding(check, bar, facts) for check in CONTEXT_CHECKS if check.broken(facts))
 
 
 def judge_quote(quote: Quote) -> tuple[Finding, ...]:
@@ -115,6 +114,11 @@ def judge_quote(quote: Quote) -> tuple[Finding, ...]:
             found = f"bid={quote.bid:g} x {quote.bid_size:g} ask={quote.ask:g} x {quote.ask_size:g}"
             return (Finding(check.rule, check.severity, f"{quote.instrument}: {check.expected}; found {found}"),)
     return ()
+
+
+def _finding(check: Check, bar: Bar, facts: Facts) -> Finding:
+    name = f"{bar.instrument} bar that ended {np.datetime64(bar.ts_event, 'ns').astype('datetime64[s]')}Z"
+    return Finding(check.rule, check.severity, describe(check, name, facts))
 
 
 def _values(bar: Bar) -> tuple[float, float, float, float, float]:

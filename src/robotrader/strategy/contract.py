@@ -59,7 +59,7 @@ def strengths(strategy: Strategy, panel: Panel) -> Floats:
     expected, name = (len(panel), len(panel.instruments)), strategy.manifest.id
     if found.shape != expected:
         raise StrategyError(f"{name}: signals() must return shape {expected}, found {found.shape}", strategy=name)
-    if bool(np.any(np.abs(found) > 1)):
+    if (np.abs(found) > 1).any():
         raise StrategyError(f"{name}: strengths must lie in [-1, 1], found {np.nanmax(np.abs(found))}", strategy=name)
     return found
 
@@ -72,33 +72,43 @@ class TrailingWindow:
         self._instruments = instruments
         self._column = {i.id: k for k, i in enumerate(instruments)}
         self._spec = strategy.manifest.bar_spec
-        size = max(strategy.manifest.warmup_bars, 1)
-        self._prices = np.full((5, 0, len(instruments)), np.nan)
-        self._ts = np.empty(0, dtype=np.int64)
-        self._size = size
+        self._size = max(strategy.manifest.warmup_bars, 1)
+        # room for two windows: the last rows move to the front once every so many bars, not with each
+        self._prices = np.full((5, 2 * self._size, len(instruments)), np.nan)
+        self._ends = np.zeros(2 * self._size, dtype=np.int64)
+        self._rows = slice(0, 0)
 
     def on_bars(self, event: BarsClosed) -> Sequence[float]:
         """Append the cross-section and return the strengths of its row."""
-        row = np.full((5, 1, len(self._instruments)), np.nan)
+        row = self._append(event.ts_event)
         for bar in event.bars:
             self._spec = bar.spec
             k = self._column.get(bar.instrument)
             if k is not None:
-                row[:, 0, k] = (bar.open, bar.high, bar.low, bar.close, bar.volume)
-        first = max(len(self._ts) - self._size + 1, 0)
-        self._prices = np.concatenate((self._prices[:, first:], row), axis=1)
-        self._ts = np.append(self._ts[first:], event.ts_event)
-        opened, high, low, close, volume = self._prices
+                self._prices[:, row, k] = (bar.open, bar.high, bar.low, bar.close, bar.volume)
+        window, ts = self._prices[:, self._rows], self._ends[self._rows]
+        window.flags.writeable = ts.flags.writeable = False  # what a strategy wrote would stay for its next bar
+        opened, high, low, close, volume = window
         panel = Panel(
-            instruments=self._instruments, spec=self._spec, opened=self._ts - self._spec.nanos, ts=self._ts,
+            instruments=self._instruments, spec=self._spec, opened=ts - self._spec.nanos, ts=ts,
             open=opened, high=high, low=low, close=close, volume=volume,
         )  # fmt: skip
         last: list[float] = strengths(self._strategy, panel)[-1].tolist()
         return last
 
+    def _append(self, ts: int) -> int:
+        """Make the next row, of NaN, the window's last one; return where it is."""
+        row = self._rows.stop
+        if row == len(self._ends):
+            kept, row = slice(row - self._size + 1, row), self._size - 1
+            self._prices[:, :row], self._ends[:row] = self._prices[:, kept], self._ends[kept]
+        self._prices[:, row], self._ends[row] = np.nan, ts
+        self._rows = slice(max(row - self._size + 1, 0), row + 1)
+        return row
+
     def on_split(self, instrument: InstrumentId, ratio: float, ex_at: int) -> None:
         """Bring the window into new units."""
-        old = self._ts <= ex_at
+        old = self._ends <= ex_at
         self._prices[:4, old, self._column[instrument]] /= ratio
         self._prices[4, old, self._column[instrument]] *= ratio
 
