@@ -33,6 +33,9 @@ FLOWS = {
         seed=0, sessions=6, strategy="Waves", stop_loss="percent:0.1", take_profit="percent:0.1"
     ),
     "stop-out": Plan(seed=0, sessions=5, stop_loss="percent:0.01"),
+    "trailing stop, and exit by age": Plan(
+        seed=0, sessions=8, strategy="Waves", stop_loss="trailing_percent:0.05", time_exit="2d"
+    ),
     "bracket of a partial fill": Plan(seed=0, sessions=5, participation=2e-5, stop_loss="percent:0.05"),
     "cancel by a halt": Plan(seed=0, sessions=3, halts=3, slow_s=0.5),
     "comparison asked for with an order on its way": Plan(seed=0, sessions=4, reconciles=2, slow_s=0.5),

@@ -39,6 +39,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     strategy: str = "Flip"
     stop_loss: str | None = None
     take_profit: str | None = None
+    time_exit: str | None = None
     participation: float | None = None
     faults: tuple[Fault, ...] = ()
     crashes: tuple[Crash | None, ...] = ()
@@ -163,6 +164,7 @@ def draw(seed: int) -> Plan:
         participation=rng.choice((None, None, 2e-5)), faults=tuple(fault for _, fault in faults),
         names=tuple(name for name, _ in faults), crashes=crashes, halts=rng.choice((0, 0, 0, rng.randint(1, 12))),
         slow_s=rng.choice((0.0, 0.0, 0.5)), shuffled=rng.random() < 0.5, latency_s=rng.choice((0.0, 0.002)),
-        strategy=rng.choice(("Flip", "Flip", "Waves")), stop_loss=rng.choice((None, "percent:0.01", "percent:0.1")),
-        take_profit=rng.choice((None, None, "percent:0.02")),
+        strategy=rng.choice(("Flip", "Flip", "Waves")),
+        stop_loss=rng.choice((None, "percent:0.01", "percent:0.1", "trailing_percent:0.02")),
+        take_profit=rng.choice((None, None, "percent:0.02")), time_exit=rng.choice((None, None, "2d")),
     )  # fmt: skip

@@ -541,7 +541,101 @@ ACTIONS = (
     ),
 )
 
-SHEETS = (*MARKET, *SIZES, *FEES, *PROTECTED, *ACTIONS)
+FOLLOWING: dict[str, Any] = {"stop_loss": "trailing_percent:0.05"}
+UP: Row = (100.0, 111.0, 99.0, 110.0)
+
+EXITS = (
+    Sheet(
+        name="a trailing stop follows a close that rose: 110.00 x 0.95 = 104.50",
+        **FOLLOWING,
+        bars=(Q, UP, (109.0, 110.0, 104.0, 105.0), Q),
+        views={0: 1},
+        fills=("1o BUY 100 100.00 0", "2c SELL 100 104.50 0"),
+        cash="-10000 +10450",
+        orders=2,
+    ),
+    Sheet(
+        name="a trailing stop follows the close, not the high, and not within its bar",
+        **FOLLOWING,
+        bars=(Q, (100.0, 130.0, 96.0, 100.0), (100.0, 101.0, 95.5, 100.0), (99.0, 99.5, 94.0, 96.0)),
+        views={0: 1},
+        fills=("1o BUY 100 100.00 0", "3c SELL 100 95.00 0"),
+        cash="-10000 +9500",
+    ),
+    Sheet(
+        name="a trailing stop never goes back",
+        **FOLLOWING,
+        bars=(Q, UP, (108.0, 109.0, 105.0, 106.0), (105.0, 105.5, 104.0, 105.0)),
+        views={0: 1},
+        fills=("1o BUY 100 100.00 0", "3c SELL 100 104.50 0"),
+        cash="-10000 +10450",
+    ),
+    Sheet(
+        name="a short's trailing stop follows downwards: 90.00 x 1.05 = 94.50",
+        **FOLLOWING,
+        bars=(Q, (100.0, 101.0, 89.0, 90.0), (91.0, 95.0, 90.5, 94.0)),
+        views={0: -1},
+        fills=("1o SELL 100 100.00 0", "2c BUY 100 94.50 0"),
+        cash="+10000 -9450",
+    ),
+    Sheet(
+        name="a position that grew keeps its trailed price for all of it",
+        **FOLLOWING,
+        bars=(Q, UP, (108.0, 112.0, 106.0, 110.0), (109.0, 110.0, 104.0, 105.0)),
+        views={0: 0.5, 1: 1},
+        fills=("1o BUY 50 100.00 0", "2o BUY 50 108.00 0", "3c SELL 100 104.50 0"),
+        cash="-5000 -5400 +10450",
+    ),
+    Sheet(
+        name="two days after the close that first saw the position it is due, and sold at the next open",
+        time_exit="2d",
+        bars=(Q, Q, Q, Q, Q, Q),
+        views={0: 1, 4: 1, 5: 1},
+        fills=("1o BUY 100 100.00 0", "4o SELL 100 100.00 0"),
+        cash="-10000 +10000",
+        orders=2,
+    ),
+    Sheet(
+        name="what ended by age is opened again when the strength changes",
+        time_exit="1d",
+        bars=(Q, Q, Q, Q, Q, Q, Q),
+        views={0: 1, 3: 1, 4: 0.5},
+        fills=("1o BUY 100 100.00 0", "3o SELL 100 100.00 0", "5o BUY 50 100.00 0"),
+        cash="-10000 +10000 -5000",
+        held=50,
+        orders=4,
+    ),
+    Sheet(
+        name="a position that turned round is a new one, with an age of its own",
+        time_exit="2d",
+        bars=(Q, Q, Q, Q, Q, Q, Q),
+        views={0: 1, 1: -1},
+        fills=("1o BUY 100 100.00 0", "2o SELL 200 100.00 0", "5o BUY 100 100.00 0"),
+        cash="-10000 +20000 -10000",
+        orders=3,
+    ),
+    Sheet(
+        name="an exit by age takes the stop with it",
+        time_exit="1d",
+        stop_loss="percent:0.05",
+        bars=(Q, Q, Q, Q, (96.0, 96.5, 94.0, 95.0)),
+        views={0: 1},
+        fills=("1o BUY 100 100.00 0", "3o SELL 100 100.00 0"),
+        cash="-10000 +10000",
+        orders=3,
+    ),
+    Sheet(
+        name="an exit by age that fills nothing is asked for again, and is no reason to go in again",
+        time_exit="1d",
+        bars=(Q, Q, Q, UNTRADED, Q, Q),
+        views={0: 1, 3: 1, 4: 1, 5: 1},
+        fills=("1o BUY 100 100.00 0", "4o SELL 100 100.00 0"),
+        cash="-10000 +10000",
+        orders=3,
+    ),
+)
+
+SHEETS = (*MARKET, *SIZES, *FEES, *PROTECTED, *ACTIONS, *EXITS)
 
 
 @pytest.mark.parametrize("sheet", SHEETS, ids=lambda s: s.name)

@@ -47,6 +47,7 @@ class Sheet(Struct, frozen=True, kw_only=True):
     participation: float | None = None
     stop_loss: str | None = None
     take_profit: str | None = None
+    time_exit: str | None = None
     borrow: str = "0"
     impact: str = "0"
     actions: tuple[CorporateAction, ...] = ()
@@ -73,7 +74,7 @@ class Sheet(Struct, frozen=True, kw_only=True):
         return StrategyConfig(
             id=StrategyId("scripted"), source=SCRIPTED, universe=(self.instrument.id,), capital=CAPITAL,
             sizer=self.sizer, parameters={f"r{row}": view for row, view in self.views.items()},
-            stop_loss=self.stop_loss, take_profit=self.take_profit,
+            stop_loss=self.stop_loss, take_profit=self.take_profit, time_exit=self.time_exit,
         )  # fmt: skip
 
 

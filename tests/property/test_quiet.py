@@ -72,7 +72,9 @@ def configs(draw: st.DrawFn, panel: Panel) -> list[StrategyConfig]:
             id=StrategyId(f"s{n}"), source=source, universe=panel.ids[: draw(st.integers(1, len(panel.ids)))],
             capital=D(100_000), parameters=parameters, sizer=draw(st.sampled_from(SIZERS)),
             resize=draw(st.sampled_from([Resize.ON_CHANGE, None, *Resize])),
-            stop_loss=draw(st.sampled_from([None, None, None, "percent:0.05", "atr:2"])),
+            stop_loss=draw(st.sampled_from([None, None, None, "percent:0.05", "atr:2", "trailing_percent:0.03",
+                                            "trailing_atr:1"])),
+            time_exit=draw(st.sampled_from([None, None, None, "3d", "60m"])),
             take_profit=draw(st.sampled_from([None, None, None, "percent:0.1", "atr:1"])),
         ))  # fmt: skip
     return made

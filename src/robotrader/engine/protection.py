@@ -102,14 +102,18 @@ class Protection:
             submit = self._missing(policy, there, Want(instrument, side, wanted), ts=ts)
         guards = [g for g in mine if g in outdated or not self._sized_by_broker(g.order, after)]
         cancel = [g for g in guards if (wanted <= 0 or g not in there) and g.state is not OrderState.PENDING_CANCEL]
-        replace = [
-            structs.replace(g.order, quantity=g.filled + wanted)
-            for g in guards
-            if g not in cancel and wanted > 0 and g.leaves != wanted
-            and g.state in REPLACEABLE and not g.unresolved and g.replacing is None
-        ]  # fmt: skip
+        able = [g for g in guards if g not in cancel and wanted > 0 and g.state in REPLACEABLE
+                and not g.unresolved and g.replacing is None]  # fmt: skip
+        terms = [(g.order, self._as_wanted(policy, g, wanted)) for g in able]
+        replace = [after for before, after in terms if after != before]
         self._canceling |= {g.order.id for g in cancel}
         return Changes(cancel=cancel, replace=replace, submit=submit)
+
+    def _as_wanted(self, policy: Policy | None, guard: WorkingOrder, wanted: int) -> Order:
+        """Return an order sized to what it protects; a trailing stop has followed the last close."""
+        order = structs.replace(guard.order, quantity=guard.filled + wanted)
+        at = self._prices(order.instrument) if policy is not None else None
+        return structs.replace(order, stop_price=policy.followed(order, at)) if policy is not None and at else order
 
     def _joinable(self, policy: Policy, there: list[WorkingOrder]) -> list[WorkingOrder]:
         """Return the orders that stay: without a stop, those of a group that had a fill make way, as none can join."""

@@ -30,7 +30,7 @@ from robotrader.risk.gate import evaluate
 from robotrader.risk.rates import RateWindow
 
 NOTHING_HELD = "there is no position left for it to protect"
-RESIZED = "sized to the position"
+RESIZED = "brought up to the position and its price"
 
 
 class Submission:

@@ -10,6 +10,7 @@ from typing import assert_never
 from robotrader.engine.breaks import Breaks
 from robotrader.engine.control import Control, StateEvent
 from robotrader.engine.corporate import CorporateActions, unexplained_splits
+from robotrader.engine.exits import TimeExits
 from robotrader.engine.market import MarketFacts
 from robotrader.engine.orders import WorkingOrders
 from robotrader.engine.protection import Protection
@@ -65,7 +66,7 @@ from robotrader.model import (
     TradingState,
     WorkingOrder,
 )
-from robotrader.portfolio.ledger import Ledger
+from robotrader.portfolio.ledger import Book, Ledger
 from robotrader.portfolio.sizing import parse_sizer
 from robotrader.risk.halt import NO_LINK, TradingStates
 from robotrader.strategy.contract import SignalSource, SourceFactory
@@ -80,7 +81,7 @@ _HALTING = {Alarm.ZOMBIE, Alarm.OVERFILL, Alarm.SECOND_PERM_ID}
 class _Runtime:
     """One configured strategy with its last strengths."""
 
-    __slots__ = ("again", "config", "manifest", "resize", "sizer", "source", "strengths")
+    __slots__ = ("again", "config", "ended", "exits", "manifest", "resize", "sizer", "source", "strengths")
 
     def __init__(self, config: StrategyConfig, manifest: Manifest, source: SignalSource) -> None:
         self.config = config
@@ -90,23 +91,46 @@ class _Runtime:
         self.resize = (config.resize or manifest.resize) is Resize.EVERY_BAR
         self.strengths: list[float | None] = [None] * len(config.universe)
         self.again: set[int] = set()
+        self.exits = TimeExits(config.time_exit)
+        self.ended: set[int] = set()
 
-    def changed(self, event: BarsClosed) -> list[tuple[InstrumentId, float, float | None]]:
+    def changed(self, event: BarsClosed, book: Book) -> list[tuple[InstrumentId, float, float | None]]:
         """Return (instrument, strength, strength before) where a target must be sized anew; NaN is no view.
 
-        An exit that came to nothing is sized anew as well: no halt, refusal or crash may strand a position.
+        An exit that came to nothing is sized anew as well: no halt, refusal or crash may strand a position. One that
+        was held for too long is to be closed, and stays so until the strength changes.
         """
-        found = None
-        before = self.strengths
-        for k, strength in enumerate(self.source.on_bars(event)):
-            if strength == strength and (strength != before[k] or self.resize or k in self.again):  # noqa: PLR0124 - NaN
-                if event.warmup:
-                    continue
-                found = found or []
-                found.append((self.config.universe[k], strength, before[k]))
-                before[k] = strength
+        strengths = self.source.on_bars(event)
+        if event.warmup:
+            return []
+        found: list[tuple[InstrumentId, float, float | None]] = []
+        before, overdue = self.strengths, self.exits.overdue(event.ts_event, book.held())
+        for k, strength in enumerate(strengths):
+            known = strength == strength  # noqa: PLR0124 - not NaN
+            if not ((known and (strength != before[k] or self.resize)) or overdue or k in self.again):
+                continue
+            wanted = self._wanted(k, strength if known else None, overdue=self.config.universe[k] in overdue)
+            if wanted is not None:
+                found.append((self.config.universe[k], wanted, before[k]))
+                before[k] = strength if known else before[k]
                 self.again.discard(k)
-        return found or []
+        return found
+
+    def _wanted(self, k: int, strength: float | None, *, overdue: bool) -> float | None:
+        """Return the strength to size an instrument to, None for none; what ended by age is 0 until there is news."""
+        if strength is not None and strength != self.strengths[k]:
+            self.ended.discard(k)
+            return strength
+        if overdue:
+            self.ended.add(k)
+        if k in self.ended:
+            return 0.0 if overdue or k in self.again else None
+        return strength if k in self.again or self.resize else None
+
+    def reasons(self, instrument: InstrumentId) -> dict[str, str]:
+        """Return what beside its signals says how a target came about."""
+        ended = self.config.universe.index(instrument) in self.ended
+        return {"time_exit": str(self.config.time_exit)} if ended else {}
 
     def on_action(self, event: CorporateActionDue, stopped: Set[StrategyId]) -> None:
         """Go on in new units; a target whose order was in old ones is sized anew at the next bar."""
@@ -176,7 +200,7 @@ class Trader:
         self._values.renew()
         self.orders.release(event.ts_event)
         for runtime in self._runtimes:
-            for change in runtime.changed(event):
+            for change in runtime.changed(event, self.ledger.book(runtime.config.id)):
                 out = out or []
                 out += self._decide(runtime, change, event)
             if not event.warmup and self._protection.covers(runtime.config.id):
@@ -197,7 +221,8 @@ class Trader:
         position, working = self.ledger.book(strategy).quantity(iid), self.orders.net(strategy, iid)
         decision = Decision(
             signal=signal, target=target, position=position, working=working,
-            inputs={"close": str(price), "strength_before": "none" if before is None else str(before)},
+            inputs={"close": str(price), "strength_before": "none" if before is None else str(before),
+                    **runtime.reasons(iid)},
         )  # fmt: skip
         order = plan(target, position=position, working=working, version=runtime.manifest.version)
         if order is None:
@@ -293,8 +318,8 @@ class Trader:
 
     @property
     def retrying(self) -> bool:
-        """Tell whether an exit waits for the next bar."""
-        return any(runtime.again for runtime in self._runtimes)
+        """Tell whether an exit waits for the next bar, or may become due at any."""
+        return any(r.again or (r.exits.limit_ns and any(self.ledger.book(r.config.id).held())) for r in self._runtimes)
 
     def _configure(self, event: RunStarted) -> None:
         """Take over a run's configuration; books, orders and states go on, the link is a new one."""

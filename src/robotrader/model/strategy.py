@@ -42,11 +42,15 @@ class Parameter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a strategy declares of itself; `warmup_bars` may depend on the parameters."""
+    """What a strategy declares of itself; `warmup_bars` may depend on the parameters.
+
+    `hypothesis` could be false; `reference` is where it comes from.
+    """
 
     id: StrategyId
     version: str
     hypothesis: str
+    reference: str = ""
     bar_spec: BarSpec
     warmup_bars: int
     parameters: dict[str, Parameter] = {}
@@ -80,7 +84,9 @@ class StrategyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     `source` is a library id or `path/to/file.py:ClassName`; `sizer` as in `portfolio/sizing.py`;
     `capital` in account currency. `stop_loss` and `take_profit` rest at the broker, so far from the price at the
-    decision: `percent:0.05` or `atr:2`, as in `execution/protection.py`; None: no such order.
+    decision: `percent:0.05` or `atr:2`, as in `execution/protection.py`; `trailing_percent:0.05` and `trailing_atr:2`
+    are stops that follow the closes. A position held for `time_exit` (`90m`, `12h`, `10d`) is closed, and not opened
+    again before the strength changes. None: no such order, no such exit.
     """
 
     id: StrategyId
@@ -92,4 +98,5 @@ class StrategyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     resize: Resize | None = None
     stop_loss: str | None = None
     take_profit: str | None = None
+    time_exit: str | None = None
     stage: Stage = Stage.PAPER

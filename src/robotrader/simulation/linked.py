@@ -58,12 +58,13 @@ class LinkedOrders:
             yield self._resize(order, freed(order.ordered, 0, self._filled[parent], waiting=True))
 
     def change(self, terms: VenueOrder) -> Happened:
-        """Give an open order another size; nothing for one that has ended."""
+        """Give an open order other terms; nothing for one that has ended."""
         order = self._open.get(terms.key)
         if order is None:
             return ()
-        order.ordered = terms.quantity
-        return self._resize(order, terms.quantity)
+        before, order.terms, order.ordered = order.terms, terms, terms.quantity
+        self._resize(order, terms.quantity)
+        return () if before == terms else (VenueChange(terms.key, "resized", terms.quantity),)
 
     def cancel(self, key: str) -> Happened:
         """Take an order out, with the children that wait for it; nothing for one that has ended."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from robotrader.execution.protection import Distance, Policy, Prices, parse_distance, policy_of
+from robotrader.execution.protection import Distance, Policy, Prices, parse_age, parse_distance, policy_of
 from robotrader.model import ConfigError, Instrument, OrderType, Purpose, Side, TimeInForce
 from tests import builders as make
 from tests.unit.engine.stage import config
@@ -78,6 +78,42 @@ def test_of_two_prices_one_that_is_not_known_is_enough_to_make_no_order() -> Non
     both = policy(stop_loss="percent:0.05", take_profit="atr:3")
     assert both.orders(Side.SELL, 100, at(), ts=make.T0) is None
     assert len(both.orders(Side.SELL, 100, at(atr="1"), ts=make.T0) or ()) == 2
+
+
+def test_a_trailing_stop_moves_with_the_price_only() -> None:
+    trailing = policy(stop_loss="trailing_percent:0.05")
+    (stop,) = trailing.orders(Side.SELL, 100, at("100.00"), ts=make.T0) or ()
+    assert [trailing.followed(stop, at(close)) for close in ("110.00", "100.00", "90.00")] == [
+        D("104.50"),
+        D(95),
+        D(95),
+    ]
+    (above,) = trailing.orders(Side.BUY, 100, at("100.00"), ts=make.T0) or ()
+    assert [trailing.followed(above, at(close)) for close in ("90.00", "110.00")] == [D("94.50"), D("105.00")]
+    assert policy(stop_loss="percent:0.05").followed(stop, at("110.00")) == D(95), "this one stands"
+
+
+def test_a_trailing_stop_stays_where_its_new_price_is_not_known() -> None:
+    trailing = policy(stop_loss="trailing_atr:2")
+    (stop,) = trailing.orders(Side.SELL, 100, at("100.00", atr="1"), ts=make.T0) or ()
+    assert trailing.followed(stop, at("110.00")) == D(98)
+    assert trailing.followed(stop, at("110.00", atr="1")) == D(108)
+
+
+def test_a_target_that_follows_the_price_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot follow the price"):
+        policy(take_profit="trailing_percent:0.05")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90m", 5_400), ("12h", 43_200), ("10d", 864_000)])
+def test_an_age_is_a_whole_number_of_a_unit(text: str, seconds: int) -> None:
+    assert parse_age(text) == seconds * 10**9
+
+
+@pytest.mark.parametrize("text", ["", "d", "0d", "-1d", "1.5d", "10", "10 d", "3w"])
+def test_what_is_no_age_is_named(text: str) -> None:
+    with pytest.raises(ConfigError, match="time_exit must be"):
+        parse_age(text)
 
 
 def test_prices_are_on_the_grid() -> None:
