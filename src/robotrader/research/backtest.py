@@ -100,6 +100,7 @@ def run_backtest(
     borrow_rate: Decimal = Decimal(0),
     skip_quiet: bool = True,
     keep_commands: bool = False,
+    revise: Callable[[Floats], Floats] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> BacktestResult:
     """Run strategies over a panel and return what they did.
@@ -118,6 +119,8 @@ def run_backtest(
         test holds the result equal to handing over every bar.
     keep_commands : bool
         Keep every command of the trader in the result, for comparison with another run.
+    revise : callable, optional
+        What a strategy's strengths become before they are traded: a delay, or no view outside a window.
     progress : callable, optional
         Called with the number of rows done, every 50,000 rows.
 
@@ -130,7 +133,7 @@ def run_backtest(
     """
     check_universe(strategies, panel)
     started = time.perf_counter()
-    run = _Run(panel, venue, actions, borrow_rate=borrow_rate, keep_commands=keep_commands)
+    run = _Run(panel, venue, actions, borrow_rate=borrow_rate, keep_commands=keep_commands, revise=revise)
     run.trader.handle(_run_started(strategies, panel, limits))
     if skip_quiet and fill is FillAt.NEXT_OPEN and _can_skip(limits):
         run.woken(progress)
@@ -163,8 +166,9 @@ class _Run:
 
     def __init__(
         self, panel: Panel, venue: Venue, actions: Sequence[CorporateAction], *, borrow_rate: Decimal,
-        keep_commands: bool,
+        keep_commands: bool, revise: Callable[[Floats], Floats] | None,
     ) -> None:  # fmt: skip
+        self._revise = revise
         self._commands: list[AnyCommand] | None = [] if keep_commands else None
         self.panel = panel
         self.venue = venue
@@ -196,10 +200,11 @@ class _Run:
         if self._actions and len(seen):
             seen = adjust(seen, self._actions, int(seen.ts[-1]), Adjust.SPLITS)
         rows = strengths(strategy, seen)
+        rows = self._revise(rows) if self._revise else rows
         source = PrecomputedRows(rows, self.panel.ts)
         every_view = (config.resize or strategy.manifest.resize) is Resize.EVERY_BAR
         self._wakes |= source.wakes(every_view=every_view)
-        if any(text and text.startswith("atr:") for text in (config.sizer, config.stop_loss, config.take_profit)):
+        if any(text and "atr:" in text for text in (config.sizer, config.stop_loss, config.take_profit)):
             self._looks_back = ATR_BARS + 1
         return strategy.manifest, source
 
@@ -310,7 +315,8 @@ class _Run:
             case "expired":
                 return [OrderExpired(ts_event=ts, ts_init=ts, order_id=order_id)]
             case "resized":
-                order = self._orders[order_id]
+                known = self.trader.orders.get(order_id)
+                order = self._orders[order_id] if known is None else known.replacing or known.order
                 return [OrderReplaced(ts_event=ts, ts_init=ts, order_id=order_id, quantity=one.quantity,
                                       limit_price=order.limit_price, stop_price=order.stop_price)]  # fmt: skip
             case _:

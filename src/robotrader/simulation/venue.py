@@ -45,8 +45,8 @@ class VenueFill(Struct, frozen=True, kw_only=True):
 class VenueChange(NamedTuple):
     """An order that changed without a fill.
 
-    It `lapsed` (IOC, FOK, OPG), `expired`, was `triggered` (it waited for its stop), `canceled`, or `resized`: its terms
-    are others, with `quantity` in all.
+    It `lapsed` (IOC, FOK, OPG), `expired`, was `triggered` (it waited for its stop), `canceled`, or `resized`: it has
+    other terms, with `quantity` in all.
     """
 
     key: str
