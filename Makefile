@@ -47,7 +47,7 @@ fmt: $(VENV)/.dev ## format the code and repair what lint can repair
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-bench: install ## both engines against their targets (ARGS=--write)
+bench: install ## both engines against their targets, beside other engines where `make peers-env` made them (ARGS=--write)
 	$(PY) -m tests.benchmarks.run $(ARGS)
 
 clients: install clients-env ## judge the gateway simulator by three foreign clients at three server versions

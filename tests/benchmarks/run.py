@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.benchmarks import speed
+from tests.benchmarks import peers, speed
 from tests.benchmarks.process import robotrader
 from tests.benchmarks.workloads import reference, write_w1
 
@@ -96,8 +96,9 @@ def main() -> int:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="robotrader-bench-") as folder:
         cases = [w1(Path(folder), options.rounds), demo(options.rounds), start_up(options.rounds)]
-        speeds = speed.rows(Path(folder), options.rounds)
-    found, faster = table(cases), speed.section(speeds)
+        engines = peers.measured(Path(folder) / "peers")
+        speeds = speed.rows(Path(folder), options.rounds, engines)
+    found, faster = table(cases), speed.section(speeds, engines)
     print(f"{found}\n\n{faster}", file=sys.stderr)
     if options.write:
         _, title, others = PAGE.read_text(encoding="utf-8").partition("\n## ")  # what other targets wrote

@@ -1,4 +1,4 @@
-"""Both engines on W1 to W3 and whole processes, against the targets that we set ourselves (part of `make bench`).
+"""Both engines on W1 to W3 and whole processes, against other engines in the same run (part of `make bench`).
 
 Every row has the gate, costs and the ledger on, and checks its result against another engine's in the same run.
 """
@@ -21,6 +21,7 @@ from robotrader.research.sweep import sweep
 from robotrader.risk.limits import RESEARCH
 from robotrader.simulation.costs import cost_model
 from robotrader.simulation.venue import Venue
+from tests.benchmarks import peers
 from tests.benchmarks.process import measured, robotrader
 from tests.benchmarks.workloads import reference, w1_panel, w2_panel, write_w1
 
@@ -119,18 +120,34 @@ def whole(name: str, data: str, engine: str, *, rounds: int, target: float) -> R
     return Row(f"{name}, whole process, {engine}", same, min(r["wall"] for r in runs[1:]), target)
 
 
-def rows(folder: Path, rounds: int) -> list[Row]:
+ELSEWHERE = {"W1 fast": 0.13, "W1 nautilus": 8.3, "W1 backtesting": 4.7, "W2 fast": 0.68, "W2 nautilus": 19.0}
+"""What others took on two cores of another machine (`../shared/peers/results.md`), where they are not here."""
+
+
+def targets(found: list[peers.Found]) -> dict[str, tuple[float, float]]:
+    """Return what the fast path and the event engine must take at most on W1 and W2."""
+    least = {
+        "W1 fast": peers.least(found, "W1", "vectorbt"), "W1 nautilus": peers.least(found, "W1", "nautilus"),
+        "W1 backtesting": peers.least(found, "W1", "backtesting"), "W2 fast": peers.least(found, "W2", "vectorbt"),
+        "W2 nautilus": peers.least(found, "W2", "nautilus"),
+    }  # fmt: skip
+    t = {name: ELSEWHERE[name] if seconds is None else seconds for name, seconds in least.items()}
+    return {"W1": (t["W1 fast"] / 4, min(t["W1 nautilus"] / 2, t["W1 backtesting"])),
+            "W2": (t["W2 fast"] / 8, t["W2 nautilus"] / 6)}  # fmt: skip
+
+
+def rows(folder: Path, rounds: int, others: list[peers.Found]) -> list[Row]:
     """Measure everything; files are left in the folder."""
-    path = folder / "w1.parquet"
+    path, aims = folder / "w1.parquet", targets(others)
     prices = write_w1(path)
     one, many = w1_panel(path), w2_panel()
     plain, _ = timed(lambda: reference(prices), rounds)
     return [
         *both("W1: 1,000,000 minute bars, SMA 10/50", config("sma_crossover", one, "fixed:100"), one,
-              rounds=rounds, targets=(0.13 / 4, 8.3 / 2)),
+              rounds=rounds, targets=aims["W1"]),
         *both("W2: 500 × 2,520 daily bars, monthly rotation into 50",
               config("momentum", many, "percent:0.0196", lookback=126, top=50), many,
-              rounds=rounds, targets=(0.68 / 8, 19 / 6)),
+              rounds=rounds, targets=aims["W2"]),
         swept(folder / "w3.parquet"),
         whole("W1", str(path), "fast", rounds=rounds, target=1.5),
         whole("3,270 daily bars", "sample:AAPL", "auto", rounds=rounds, target=2.0),
@@ -143,23 +160,36 @@ HEAD = """\
 
 Written by `make bench ARGS=--write`. Limit profile `research`, costs and ledger on; both engines give equal orders,
 fills and books in every row that has been checked. W1 and W2 are from features to metrics; on the fast path objects for
-single orders and fills are made only when they are asked for. Best of a few runs. A target is a share of what others
-took on two cores of another machine (vectorbt's best 0.13 s on W1, 0.68 s on W2; nautilus_trader 8.3 s and 19 s), or a
-time of our own: beside other work it says little. W2 trades at month starts, theirs at month ends.
+single orders and fills are made only when they are asked for. Best of a few runs. A target is a share of what other
+engines took in the same run (below; where they are not installed, of what they took on another machine with two cores),
+or a time of our own: a quarter of vectorbt's best and half of nautilus_trader's, but no more than backtesting.py's, on
+W1; an eighth and a sixth on W2. W2 trades at month starts, theirs at month ends.
 
 | case | result checked | seconds | target | met | note |
 |---|---|---|---|---|---|
 """
 
 
-def section(found: list[Row]) -> str:
+PEERS = """
+The others, each a process of its own, with fees and without any checks:
+
+| workload | engine | best run, s | whole process, s |
+|---|---|---|---|
+"""
+
+
+def section(found: list[Row], others: list[peers.Found]) -> str:
     """Return the rows as a section of the page."""
     lines = []
     for row in found:
         target, met = ("", "") if row.target is None else (f"{row.target:.3f}", str(row.seconds <= row.target).lower())
         good = "yes" if row.good else "WRONG"
         lines.append(f"| {row.case} | {good} | {row.seconds:.3f} | {target} | {met} | {row.note} |\n")
-    return HEAD + "".join(lines)
+    return HEAD + "".join(lines) + (PEERS + "".join(_peer(f) for f in others) if others else "")
+
+
+def _peer(found: peers.Found) -> str:
+    return f"| {found.peer.workload} | {found.peer.name} | {found.seconds:.3f} | {found.wall:.2f} |\n"
 
 
 if __name__ == "__main__":
