@@ -74,8 +74,8 @@ class Submission:
             working = self._orders.get(order.id)
             if working is None:
                 continue
-            left = structs.replace(order, quantity=order.quantity - working.filled)  # what is filled adds no risk
-            verdict = self._verdict(left, event.ts_init, changes=True)
+            left, before = _less(order, working.filled), _less(working.order, working.filled)
+            verdict = self._verdict(left, event.ts_init, changes=before)
             if isinstance(verdict, Approved):
                 self._orders.put(structs.replace(working, replacing=order))
                 out.append(Replace(ts_event=event.ts_event, order=order, verdict=verdict, reason=RESIZED))
@@ -85,9 +85,9 @@ class Submission:
         return out
 
     def _verdict(
-        self, order: Order, now: int, *, entry: Order | None = None, ahead: int = 0, changes: bool = False
+        self, order: Order, now: int, *, entry: Order | None = None, ahead: int = 0, changes: Order | None = None
     ) -> Verdict:
-        """Check an order after `ahead` others that go with it; one that only `changes` was decided before."""
+        """Check an order after `ahead` others that go with it; one that `changes` another was decided before."""
         iid = order.instrument
         blocked = self._orders.unresolved(iid)
         state, reason = self._control.states.effective(order.strategy, iid)
@@ -96,9 +96,17 @@ class Submission:
         facts = Facts(
             snapshot=self._values.snapshot(order, now, self._limits(), entry=entry),
             rates=self.rates.counts(order, now, ahead=ahead),
-            known_intent=not changes and order.id in self._orders,
-            same_terms_age_ns=None if changes else self.rates.same_terms_age(order, now),
+            known_intent=changes is None and order.id in self._orders,
+            same_terms_age_ns=self.rates.same_terms_age(order, now) if changes is None else None,
+            shrinks=changes is not None
+            and changes.quantity > order.quantity
+            and changes == structs.replace(order, quantity=changes.quantity),
             state=state,
             state_reason=reason,
         )
         return evaluate(order, facts, self._limits())
+
+
+def _less(order: Order, filled: int) -> Order:
+    """Return an order without what is filled of it: that adds no risk."""
+    return structs.replace(order, quantity=order.quantity - filled)

@@ -35,13 +35,15 @@ class RateCounts(Struct, frozen=True, kw_only=True):
 class Facts(Struct, frozen=True, kw_only=True):
     """All that the checks may know beside the order: snapshot, rates, earlier intents, trading state.
 
-    `same_terms_age_ns`: age of the last order of equal symbol, side, quantity and price; None = none.
+    `same_terms_age_ns`: age of the last order of equal symbol, side, quantity and price; None = none. `shrinks`: the
+    order is at the broker already, with more units at the same prices.
     """
 
     snapshot: PortfolioSnapshot
     rates: RateCounts
     known_intent: bool
     same_terms_age_ns: int | None
+    shrinks: bool = False
     state: TradingState
     state_reason: str
 
@@ -96,10 +98,11 @@ def _worst_price(order: Order, reference: Decimal) -> Decimal:
 def price_collar(order: Order, facts: Facts, limits: RiskLimit) -> CheckResult:
     """Keep limit and stop prices near a fresh reference; a market order needs the fresh reference.
 
-    A stop-loss or take-profit stands as far away as its policy says, but never where it would fill at once.
+    A stop-loss or take-profit stands as far away as its policy says, but never where it would fill at once. One that
+    only shrinks may stand anywhere: left as it is, it would sell more than is held.
     """
     snapshot, check = facts.snapshot, RiskCheck.PRICE_COLLAR
-    if limits.price_collar_ratio is None:
+    if limits.price_collar_ratio is None or facts.shrinks:
         return _result(check, True)
     reference, age, spec = snapshot.reference_price, snapshot.reference_age_ns, snapshot.reference_spec_ns
     if reference is None or age is None or spec is None:
@@ -126,7 +129,7 @@ def _waits(order: Order, reference: Decimal) -> bool:
 def fat_finger(order: Order, facts: Facts, limits: RiskLimit) -> CheckResult:
     """Refuse a price, given or expected, far from the last close."""
     snapshot, check = facts.snapshot, RiskCheck.FAT_FINGER
-    if limits.fat_finger_ratio is None:
+    if limits.fat_finger_ratio is None or facts.shrinks:
         return _result(check, True)
     if snapshot.last_close is None:
         return _result(check, False, "no last close")

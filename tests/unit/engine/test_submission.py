@@ -70,6 +70,18 @@ def test_a_stop_that_would_fill_at_once_is_not_changed_until_it_would_not() -> N
     on_floor(check, 0.5, 1.0, limits=RiskLimit(profile="test", price_collar_ratio=RATIO))
 
 
+def test_a_stop_that_the_price_has_passed_still_shrinks_with_its_position() -> None:
+    async def check(floor: Floor) -> None:
+        await floor.day(0)
+        await floor.fill(floor.sent(ENTRY)[0])
+        await floor.bar(1, 94.0, 50.0)  # below the stop at 95, which has not filled (yet)
+        await floor.rest()
+        await floor.fill(floor.sent(ENTRY)[-1])
+        assert floor.broker.stops() == floor.held == 50
+
+    on_floor(check, 1.0, 0.5, limits=RiskLimit(profile="test", price_collar_ratio=RATIO))
+
+
 def test_of_a_change_only_what_is_left_is_checked() -> None:
     async def check(floor: Floor) -> None:
         await floor.day(0)
