@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from robotrader.data.panel import VALUES, Panel
-from robotrader.model import BarSpec, Instrument, OrderType, StrategyConfig, StrategyId, stock
-from robotrader.research.backtest import BacktestResult, run_backtest
+from robotrader.model import BarSpec, Instrument, Manifest, OrderType, StrategyConfig, StrategyId, stock
+from robotrader.research.backtest import BacktestResult, _Run, _run_started, run_backtest
 from robotrader.risk.limits import RESEARCH
 from robotrader.simulation.costs import cost_model
 from robotrader.simulation.impact import Impact
 from robotrader.simulation.venue import Venue
+from robotrader.strategy.contract import SignalSource, TrailingWindow
+from robotrader.strategy.loading import load_strategy
 from tests import builders as make
 from tests.property.test_backtest import panels
 
@@ -42,7 +44,7 @@ def cases(draw: st.DrawFn) -> tuple[Panel, StrategyConfig]:
         id=StrategyId("drawn"), source=DRAWN, universe=panel.ids, capital=D(100_000), sizer="fixed:100",
         parameters={"seed": draw(st.integers(0, 2**32)), "density": draw(st.sampled_from([1.0, 0.3])),
                     "short": draw(st.integers(0, 1))},
-        stop_loss=draw(st.sampled_from([None, "percent:0.02", "percent:0.1"])),
+        stop_loss=draw(st.sampled_from([None, "percent:0.02", "percent:0.1", "trailing_percent:0.02"])),
         take_profit=draw(st.sampled_from([None, "percent:0.03"])),
     )  # fmt: skip
 
@@ -129,6 +131,46 @@ def test_what_comes_later_changes_nothing_that_was(case: tuple[Panel, StrategyCo
     until = int(panel.ts[rows - 1]) if rows else 0
     assert past.fills == tuple(f for f in all_of_it.fills if f.ts_event <= until)
     assert past.equity.tolist() == all_of_it.equity[:rows].tolist()
+
+
+class BarByBar(_Run):
+    """A run whose strategies are given one bar after the other, and compute their strengths from their windows."""
+
+    def _source(
+        self, config: StrategyConfig, instruments: tuple[Instrument, ...]
+    ) -> tuple[Manifest, SignalSource]:  # fmt: skip
+        strategy = load_strategy(config.source, config.parameters)
+        return strategy.manifest, TrailingWindow(strategy, instruments)
+
+
+@given(cases(), st.sampled_from([("sma_crossover", {"fast": 2, "slow": 5}), ("momentum", {"lookback": 3, "top": 1})]))
+def test_a_run_in_chunks_of_one_bar_is_the_run(case: tuple[Panel, StrategyConfig], of: tuple[str, Any]) -> None:
+    panel, config = case
+    config = structs.replace(config, source=of[0], parameters=of[1])
+    venue = Venue({i.id: i for i in panel.instruments}, cost_model("ibkr_fixed"))
+    chunked = BarByBar(panel, venue, (), borrow_rate=D(0), keep_commands=False, revise=None)
+    chunked.trader.handle(_run_started([config], panel, RESEARCH))
+    chunked.every(always=False, progress=None)
+    found, whole = chunked.result("research", 0.0), run(panel, config, costs="ibkr_fixed", bps="1")
+    event(f"{min(len(whole.fills), 3)} fills or more")
+    assert (found.orders, found.fills, found.final) == (whole.orders, whole.fills, whole.final)
+    assert found.equity.tolist() == whole.equity.tolist()
+
+
+@given(cases(), st.integers(0, 2**32))
+def test_whoever_is_asked_first_gets_no_other_price(case: tuple[Panel, StrategyConfig], seed: int) -> None:
+    panel, first = case
+    second = structs.replace(first, id=StrategyId("second"), parameters={**first.parameters, "seed": seed})
+
+    def trades_of(*order: StrategyConfig) -> dict[str, list[tuple[object, ...]]]:
+        venue = Venue({i.id: i for i in panel.instruments}, cost_model("ibkr_fixed"), half_spread_bps=D(8))
+        fills = run_backtest(order, panel, venue, limits=structs.replace(RESEARCH, duplicate_window_s=None)).fills
+        found = defaultdict[str, list[tuple[object, ...]]](list)
+        for f in fills:
+            found[f.strategy].append((f.order_id, f.ts_event, f.side, f.quantity, f.price))
+        return {strategy: sorted(each, key=repr) for strategy, each in found.items()}
+
+    assert trades_of(first, second) == trades_of(second, first)
 
 
 @given(cases())
