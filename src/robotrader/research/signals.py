@@ -29,7 +29,8 @@ def signals_of(config: StrategyConfig, panel: Panel) -> Signals:
 
 def _crossovers(panel: Panel, asked: Signals) -> Signals:
     """Return the signals of `sma_crossover`, each average computed once; in doubt, the strategy itself is `asked`."""
-    close = np.array(panel.close).ravel()  # a copy: the kernel is compiled for arrays that can be written
+    close = np.ascontiguousarray(panel.close).reshape(-1)
+    close.flags.writeable = False  # the kernel is compiled for what cannot be written, as a copy would take its time
     averages: dict[int, Floats] = {}
     memory = threading.local()
 
