@@ -23,7 +23,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SILENT:
-.PHONY: help install demo test check fmt bench strategy-check clients clients-env scenarios mutants reliability load lake journal-bench journal-load latency kills drills chaos crashes differential peers-env peers-sample docs browser wheel-test assets lock clean
+.PHONY: help install demo test check fmt bench calibration results strategy-check clients clients-env scenarios mutants reliability load lake journal-bench journal-load latency kills drills chaos crashes differential peers-env peers-sample docs browser wheel-test assets lock clean
 
 help: ## list these commands
 	sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-15s%s\n", $$1, $$2 }'
@@ -61,6 +61,12 @@ differential: install peers-env ## our engines against backtesting.py, vectorbt,
 peers-env: $(PEERS:%=$(PEERS_VENV)/%/.done) ## set up those four engines, each in an environment of its own (Python 3.12)
 
 peers-sample: $(PEERS_VENV)/backtesting/.done ## set up the one that `make test` asks
+
+calibration: install ## try every promise of the statistics on 1,000 seeds (ARGS=--write)
+	$(PY) -m tests.calibration.run $(ARGS)
+
+results: install ## run every library strategy on public data and judge it (ARGS=--write)
+	$(PY) -m tests.benchmarks.results $(ARGS)
 
 strategy-check: install ## hold broken and clean strategies to the rules against self-deception (ARGS=--write)
 	$(PY) -m tests.strategies.run $(ARGS)

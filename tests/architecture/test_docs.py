@@ -38,7 +38,7 @@ def make_commands(page: str) -> set[str]:
 
 def command_faults(page: str) -> list[str]:
     """List the ``robotrader ...`` calls in a page's code that the program would not take."""
-    calls = [c for code in CODE.findall(page) for c in re.findall(r"\brobotrader ([a-z-][^`\n#|;]*)", code)]
+    calls = [c for code in CODE.findall(page) for c in re.findall(r"(?<!import )\brobotrader ([a-z-][^`\n#|;]*)", code)]
     return [fault for call in calls for fault in _call_faults(call)]
 
 
@@ -142,6 +142,7 @@ def test_wrong_commands_and_links_are_found() -> None:
 def test_wrong_calls_of_the_program_are_found() -> None:
     for good in ("db verify --state x", "--help", "why SYMBOL", "backtest x -p a=1", "halt --reason 'a b'"):
         assert command_faults(f"`robotrader {good}`") == []
+    assert command_faults("`import robotrader as rt`") == []
     for bad in ("fly", "db fly", "status --fly", "backtest x -z", "demo --days 3 --fly"):
         assert len(command_faults(f"text\n```sh\nrobotrader {bad}  # comment\n```\n")) == 1, bad
 

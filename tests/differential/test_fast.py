@@ -90,6 +90,7 @@ frictions = st.builds(
     fill=st.sampled_from(FillAt), half_spread_bps=st.sampled_from([D(0), D(1), D("2.5"), D(40)]),
     participation=st.sampled_from([None, None, 0.1, 0.013]),
     impact=st.sampled_from([D(0), D(0), D(1), D("0.37"), D(90)]),
+    borrow_rate=st.sampled_from([D(0), D(0), D("0.01"), D("0.3333")]),
 )  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def by_events(strategies: list[StrategyConfig], panel: Panel, friction: Friction
     venue = Venue({i.id: i for i in panel.instruments}, friction.costs, fill=friction.fill,
                   half_spread_bps=friction.half_spread_bps, participation=friction.participation,
                   impact=Impact(panel, friction.impact) if friction.impact else None)  # fmt: skip
-    return run_backtest(strategies, panel, venue, limits=limits, fill=friction.fill)
+    return run_backtest(strategies, panel, venue, limits=limits, fill=friction.fill, borrow_rate=friction.borrow_rate)
 
 
 def assert_equal(fast: FastRun, slow: BacktestResult) -> None:
@@ -108,7 +109,7 @@ def assert_equal(fast: FastRun, slow: BacktestResult) -> None:
     assert result.commissions == slow.commissions
     assert [(d.order, d.verdict.reasons) for d in result.denied] == [(d.order, d.verdict.reasons) for d in slow.denied]
     assert result.final == slow.final
-    assert result.slippage_cost == slow.slippage_cost
+    assert (result.slippage_cost, result.borrow_cost) == (slow.slippage_cost, slow.borrow_cost)
     assert np.abs(result.equity - slow.equity).max(initial=0) < 0.01
 
 
@@ -148,8 +149,10 @@ def market(rows: int = 60, **cells: float) -> Panel:
         ("duplicate window", [one()], RiskLimit(profile="w", duplicate_window_s=90_000.0),
          Friction(costs=cost_model("none"))),
         ("digits", [one()], RESEARCH, Friction(costs=cost_model("none"), half_spread_bps=D("0.12345678901"))),
-        ("borrow fee", [one()], RESEARCH, Friction(costs=cost_model("none"), borrow_rate=D("0.01"))),
-        ("stop_loss or take_profit", [one(stop_loss="percent:0.1")], RESEARCH, Friction(costs=cost_model("none"))),
+        ("borrow rate", [one()], RESEARCH, Friction(costs=cost_model("none"), borrow_rate=D("0.01234567891"))),
+        ("fills in part", [one(stop_loss="percent:0.1")], RESEARCH,
+         Friction(costs=cost_model("none"), participation=1e-9)),
+        ("distance percent", [one(stop_loss="percent:0.12345678901")], RESEARCH, Friction(costs=cost_model("none"))),
         ("half spread", [one()], RESEARCH,
          Friction(costs=cost_model("none"), half_spread_bps=D("0.123"), impact=D(1))),
         ("impact at this close", [one()], RESEARCH,

@@ -1,15 +1,22 @@
 """A strategy says the same on its trailing window, bar by bar, as on the whole history at once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robotrader.data.panel import Panel
+from robotrader.data.panel import VALUES, Panel
 from robotrader.model import BarsClosed, BarSpec, stock
 from robotrader.strategy.contract import PrecomputedRows, Strategy, TrailingWindow, strengths
+from robotrader.strategy.library.breakout import Breakout
+from robotrader.strategy.library.cross_sectional_momentum import CrossSectionalMomentum
+from robotrader.strategy.library.mean_reversion import MeanReversion
 from robotrader.strategy.library.momentum import Momentum
+from robotrader.strategy.library.pairs import Pairs
 from robotrader.strategy.library.sma_crossover import SmaCrossover
+from robotrader.strategy.library.time_series_momentum import TimeSeriesMomentum
 from tests import builders as make
 
 THREE = (make.SPY, make.QQQ, stock("XOM"))
@@ -19,7 +26,7 @@ DEPTH = 70
 @st.composite
 def panels(draw: st.DrawFn) -> Panel:
     """Draw random walks in whole cents: small steps for ties, days apart for months, bars that are missing."""
-    seed, rows, columns = draw(st.integers(0, 2**32 - 1)), draw(st.integers(1, DEPTH)), draw(st.integers(1, 3))
+    seed, rows, columns = draw(st.integers(0, 2**32 - 1)), draw(st.integers(1, DEPTH)), draw(st.integers(2, 3))
     step = draw(st.sampled_from([0, 1, 5, 200]))
     missing = draw(st.sampled_from([0.0, 0.0, 0.05, 0.5]))
     random = np.random.default_rng(seed)
@@ -28,15 +35,26 @@ def panels(draw: st.DrawFn) -> Panel:
     close[random.random(close.shape) < missing] = np.nan
     if draw(st.booleans()):
         close[:, 0] = np.nan
+    reach = random.integers(0, step + 1, size=close.shape) / 100
     ts = make.T0 + make.DAY * np.cumsum(random.integers(1, draw(st.integers(2, 12)), size=rows))
-    return Panel(instruments=THREE[:columns], spec=BarSpec.DAY, opened=ts - make.SESSION, ts=ts, open=close, high=close,
-                 low=close, close=close, volume=close)  # fmt: skip
+    return Panel(instruments=THREE[:columns], spec=BarSpec.DAY, opened=ts - make.SESSION, ts=ts, open=close,
+                 high=close + reach, low=np.maximum(close - reach, 0.01), close=close, volume=close)  # fmt: skip
 
 
 windows = st.integers(1, 20).flatmap(lambda fast: st.tuples(st.just(fast), st.integers(fast + 1, 60)))
-strategies: st.SearchStrategy[Strategy] = st.one_of(
+lengths = st.integers(2, 30)
+holding: st.SearchStrategy[Strategy] = st.one_of(
     windows.map(lambda pair: SmaCrossover(fast=pair[0], slow=pair[1])),
-    st.tuples(st.integers(2, 30), st.integers(1, 4)).map(lambda pair: Momentum(lookback=pair[0], top=pair[1])),
+    st.builds(Momentum, lookback=lengths, top=st.integers(1, 4)),
+    st.builds(Breakout, channel=lengths, exit_bars=st.integers(2, 10), ranges=st.sampled_from([0.5, 1.0, 3.0])),
+    st.builds(MeanReversion, rsi_bars=st.just(2), low=st.sampled_from([10.0, 40.0]), trend_bars=lengths,
+              exit_bars=st.integers(2, 5)),
+)  # fmt: skip
+strategies: st.SearchStrategy[Strategy] = st.one_of(
+    holding,
+    st.builds(TimeSeriesMomentum, lookback=lengths, volatility_bars=lengths, target=st.sampled_from([0.05, 0.5])),
+    st.builds(CrossSectionalMomentum, lookback=st.integers(5, 30), skip=st.integers(0, 4), share=st.just(0.4)),
+    st.builds(Pairs, formation=st.integers(10, 30), enter=st.sampled_from([1.0, 2.0]), leave=st.just(0.5)),
 )
 
 
@@ -55,11 +73,27 @@ def test_a_row_depends_on_nothing_that_comes_later(strategy: Strategy, panel: Pa
     np.testing.assert_array_equal(whole[:cut], part)
 
 
-@given(strategies, panels())
-def test_views_are_full_positions_or_none_and_missing_bars_are_no_view(strategy: Strategy, panel: Panel) -> None:
+@given(holding, panels())
+def test_long_or_flat_means_full_positions_or_none(strategy: Strategy, panel: Panel) -> None:
     found = strengths(strategy, panel)
     assert set(np.unique(found[~np.isnan(found)]).tolist()) <= {0.0, 1.0}
-    assert np.isnan(found[np.isnan(panel.close)]).all()
+
+
+@given(strategies, panels())
+def test_a_missing_bar_is_no_view(strategy: Strategy, panel: Panel) -> None:
+    assert np.isnan(strengths(strategy, panel)[np.isnan(panel.close)]).all()
+
+
+@given(strategies, panels(), st.integers(1, 9))
+def test_a_view_depends_on_no_bar_before_the_warm_up(strategy: Strategy, panel: Panel, scale: int) -> None:
+    """Other prices before the window, and an instrument that was not there, change nothing."""
+    first = max(len(panel) - strategy.manifest.warmup_bars, 0)
+    values = {name: getattr(panel, name).copy() for name in VALUES}
+    for cells in values.values():
+        cells[:first] *= scale
+        cells[:first, 0] = np.nan
+    last = strengths(strategy, replace(panel, **values))[-1]
+    np.testing.assert_array_equal(last, strengths(strategy, panel)[-1])
 
 
 @pytest.mark.parametrize("scale", [1, 1000])

@@ -17,6 +17,7 @@ from robotrader.bootstrap.data import (
     with_actions,
 )
 from robotrader.bootstrap.ingest import BackfillOptions, backfill
+from robotrader.bootstrap.reports import recorded_run, run_folder, write_pdf
 from robotrader.bootstrap.research import Costs, backtest, venue_of
 from robotrader.bootstrap.screen import DashboardOptions, dashboard, dashboard_port, login_link
 from robotrader.bootstrap.simulator import GatewayOptions, first_sessions, gateway, serving
@@ -33,7 +34,9 @@ from robotrader.bootstrap.storage import (
     stats,
     verify,
 )
+from robotrader.bootstrap.strategies import check_strategy, in_another_process, library
 from robotrader.bootstrap.trading import CLOSE_GRACE_S, LOGINS, TICK_S, run_trader, trade, trader_pid
+from robotrader.bootstrap.trials import counted_backtest, recorded_trials, trial_ledger, trial_spec
 from robotrader.bootstrap.upkeep import (
     BackupReport,
     MaintenanceReport,
@@ -62,7 +65,9 @@ __all__ = [
     "backfill",
     "backtest",
     "check_data",
+    "check_strategy",
     "corporate_actions",
+    "counted_backtest",
     "dashboard",
     "dashboard_port",
     "data_files",
@@ -73,16 +78,21 @@ __all__ = [
     "has_journal",
     "import_actions",
     "import_data",
+    "in_another_process",
     "journal_place",
     "journal_rows",
+    "library",
     "load_data",
     "login_link",
     "maintain",
     "migrate",
     "reader",
+    "recorded_run",
+    "recorded_trials",
     "release_data",
     "request",
     "restore",
+    "run_folder",
     "run_trader",
     "scan_bars",
     "seed",
@@ -91,7 +101,10 @@ __all__ = [
     "stats",
     "trade",
     "trader_pid",
+    "trial_ledger",
+    "trial_spec",
     "venue_of",
     "verify",
     "with_actions",
+    "write_pdf",
 ]

@@ -12,6 +12,7 @@ from robotrader.risk.limits import profile
 if TYPE_CHECKING:
     from robotrader.data.panel import Panel
     from robotrader.research.backtest import BacktestResult
+    from robotrader.research.kernel_setup import Friction
 
 
 _WORTH_COMPILED_CODE = 100_000  # bars: below, the event engine is done before the compiler's library is imported
@@ -33,7 +34,7 @@ class Costs(Struct, frozen=True, kw_only=True):
     borrow_rate: Decimal = Decimal(0)
 
 
-PESSIMISTIC = Costs(impact=Decimal(1), borrow_rate=Decimal("0.01"))
+PESSIMISTIC = Costs(participation=0.1, impact=Decimal(1), borrow_rate=Decimal("0.01"))
 """What a backtest assumes unless told."""
 _FIXED_RULES = {
     "gap": "stops and limits fill at the open", "limit": "traded through by a tick", "no_volume": "no fill",
@@ -87,20 +88,26 @@ def _on_kernel(
     actions: Sequence[CorporateAction], required: bool,
 ) -> "BacktestResult | None":  # fmt: skip
     from robotrader.research.fast import run_fast
-    from robotrader.research.kernel_setup import Friction, Unsupported
-    from robotrader.simulation.costs import cost_model
-    from robotrader.simulation.venue import FillAt
+    from robotrader.research.kernel_setup import Unsupported
 
-    friction = Friction(
-        costs=cost_model(costs.commission), fill=FillAt(costs.fill), half_spread_bps=costs.half_spread_bps,
-        participation=costs.participation, impact=costs.impact, borrow_rate=costs.borrow_rate,
-    )  # fmt: skip
     try:
-        return run_fast(strategies, panel, friction, limits=limits, actions=actions).result()
+        return run_fast(strategies, panel, friction_of(costs), limits=limits, actions=actions).result()
     except Unsupported:
         if required:
             raise
         return None
+
+
+def friction_of(costs: Costs) -> "Friction":
+    """Return costs as the kernel takes them."""
+    from robotrader.research.kernel_setup import Friction
+    from robotrader.simulation.costs import cost_model
+    from robotrader.simulation.venue import FillAt
+
+    return Friction(
+        costs=cost_model(costs.commission), fill=FillAt(costs.fill), half_spread_bps=costs.half_spread_bps,
+        participation=costs.participation, impact=costs.impact, borrow_rate=costs.borrow_rate,
+    )  # fmt: skip
 
 
 def venue_of(panel: "Panel", costs: Costs) -> Any:

@@ -218,7 +218,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: st
 
 
 def facts(pairs: Mapping[str, object]) -> str:
-    """Return names and values, one a line; None reads as "not available"."""
+    """Return names and values, one a line; None reads as "not available", ratios have four digits."""
     width = max((len(name) for name in pairs), default=0)
-    shown = {k: "not available" if v is None else v for k, v in pairs.items()}
+    shown = {k: "not available" if v is None else f"{v:.4g}" if isinstance(v, float) and abs(v) < 1e4 else v
+             for k, v in pairs.items()}  # fmt: skip
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in shown.items())

@@ -6,7 +6,22 @@ from typing import Annotated
 import typer
 
 from robotrader import __version__
-from robotrader.cli import control, data, db, demo, doctor, process, read, reconcile, settings, simulate
+from robotrader.cli import (
+    control,
+    data,
+    db,
+    demo,
+    doctor,
+    explore,
+    process,
+    read,
+    reconcile,
+    report,
+    settings,
+    simulate,
+    strategy,
+    trials,
+)
 
 app = typer.Typer(
     name="robotrader",
@@ -31,7 +46,9 @@ def _options(
     pass
 
 
-for module in (demo, simulate, process, read, control, reconcile, db, data, settings, doctor):
+for module in (
+    demo, simulate, explore, report, strategy, trials, process, read, control, reconcile, db, data, settings, doctor,
+):  # fmt: skip
     module.register(app)
 
 

@@ -11,6 +11,7 @@ from robotrader.cli.command import FAILED, OK, Answer, Call, command, facts, iso
 from robotrader.cli.options import AsOf, Data, Parameters, Strategy, moment, parse_parameters
 
 if TYPE_CHECKING:
+    from robotrader.bootstrap import Costs
     from robotrader.research.backtest import BacktestResult
 
 Resize = Annotated[str | None, typer.Option(help="on_change or every_bar; default: the strategy's own.")]
@@ -39,9 +40,13 @@ def backtest(
     slippage: Annotated[str, typer.Option(help="Half spread, bps:X or none.")] = "bps:1",
     impact: Annotated[float, typer.Option(help="Coefficient of the square-root law of impact.", min=0)] = 1.0,
     borrow: Annotated[float, typer.Option(help="What shorts pay a year: 0.01 is 1 %.", min=0)] = 0.01,
-    participation: Annotated[float | None, typer.Option(help="Share of a bar's volume that fills.", min=0)] = None,
-    stop_loss: Annotated[str | None, typer.Option(help="percent:R or atr:K behind the price.")] = None,
+    participation: Annotated[float, typer.Option(help="Share of a bar's volume that fills.", min=0, max=1)] = 0.1,
+    stop_loss: Annotated[
+        str | None,
+        typer.Option(help="percent:R or atr:K behind the price; trailing_percent and trailing_atr follow it."),
+    ] = None,
     take_profit: Annotated[str | None, typer.Option(help="percent:R or atr:K before the price.")] = None,
+    time_exit: Annotated[str | None, typer.Option(help="Close what was held for so long: 90m, 12h or 10d.")] = None,
     fill: Annotated[str, typer.Option(help="next_open, this_close or next_close.")] = "next_open",
     adjust: Annotated[str, typer.Option(help="none, splits or all: what is taken out of the lake's prices.")] = "none",
     limits: Annotated[str, typer.Option(help="Limit profile: research, paper or live.")] = "research",
@@ -51,32 +56,31 @@ def backtest(
     """Run one backtest over recorded bars, with the trader that also trades live."""
     from robotrader import bootstrap
     from robotrader.model import ConfigError
-    from robotrader.research.report import summary, write_run
+    from robotrader.research.report import summary
 
     if engine not in {"auto", "event", "fast"}:
         raise ConfigError(f"engine must be auto, event or fast; found {engine!r}")
-    if fill not in {"next_open", "this_close", "next_close"}:
-        raise ConfigError(f"fill must be next_open, this_close or next_close; found {fill!r}")
     known = moment(as_of)
     loaded = bootstrap.load_data(data, symbol=symbol, start=start, end=end, as_of=known, state=call.state)
-    _say_quarantined(call, loaded)
+    say_quarantined(call, loaded)
     panel, actions = bootstrap.with_actions(data, loaded.panel, adjust, call.state, as_of=known)
     configured = structs.replace(
-        _configured(strategy, loaded, parameters=p, cash=cash, sizer=sizer, resize=resize),
-        stop_loss=stop_loss, take_profit=take_profit,
+        configured_strategy(strategy, loaded, parameters=p, cash=cash, sizer=sizer, resize=resize),
+        stop_loss=stop_loss, take_profit=take_profit, time_exit=time_exit,
     )  # fmt: skip
-    costs = bootstrap.Costs(
-        commission=commission, half_spread_bps=_half_spread(slippage), fill=fill, participation=participation,
-        impact=Decimal(str(impact)), borrow_rate=Decimal(str(borrow)),
+    costs = costs_of(
+        commission=commission, slippage=slippage, fill=fill, participation=participation, impact=impact, borrow=borrow
+    )
+    result, counted = bootstrap.counted_backtest(
+        call.state, configured, panel, data_hash=loaded.data_hash, limits=limits, costs=costs, actions=actions,
+        engine=engine, progress=call.progress(len(panel), "backtest"),
     )  # fmt: skip
-    result = bootstrap.backtest(
-        [configured], panel, limits=limits, costs=costs, actions=actions, engine=engine,
-        progress=call.progress(len(panel), "backtest"),
-    )  # fmt: skip
-    note = {"adjust": adjust, **_as_known(loaded, known)}
-    payload = {**summary(configured, panel, result, data_hash=loaded.data_hash), **note}
+    note = {"adjust": adjust, "quarantined": len(loaded.quarantined), **_as_known(loaded, known)}
+    payload = {**summary(configured, panel, result, data_hash=loaded.data_hash), **counted, **note}
     if out is not None:
-        write_run(out, payload, panel, result)
+        from robotrader.research.run_folder import write_run
+
+        write_run(out, payload, panel, result, configs=[configured], actions=actions)
     return Answer(payload, _text(payload))
 
 
@@ -85,11 +89,27 @@ def _as_known(loaded: Any, known: int | None) -> dict[str, Any]:
     return {"as_of": at, "data_note": loaded.note + (f", as known at {at}" if at else "")}
 
 
-def _say_quarantined(call: Call, loaded: Any) -> None:
+def say_quarantined(call: Call, loaded: Any) -> None:
+    """Tell people what was set aside of the data."""
     for bad in loaded.quarantined[:10]:
         call.note(f"quarantined: {bad.source} row {bad.row}: {bad.rule}: {bad.detail}")
     if len(loaded.quarantined) > 10:
         call.note(f"quarantined: {len(loaded.quarantined)} rows in all")
+
+
+def costs_of(
+    *, commission: str, slippage: str, fill: str, participation: float, impact: float, borrow: float
+) -> "Costs":
+    """Return the costs that options of `backtest` name."""
+    from robotrader import bootstrap
+    from robotrader.model import ConfigError
+
+    if fill not in {"next_open", "this_close", "next_close"}:
+        raise ConfigError(f"fill must be next_open, this_close or next_close; found {fill!r}")
+    return bootstrap.Costs(
+        commission=commission, half_spread_bps=_half_spread(slippage), fill=fill, participation=participation,
+        impact=Decimal(str(impact)), borrow_rate=Decimal(str(borrow)),
+    )  # fmt: skip
 
 
 def _half_spread(text: str) -> Decimal:
@@ -107,9 +127,10 @@ def _half_spread(text: str) -> Decimal:
     return value
 
 
-def _configured(
+def configured_strategy(
     strategy: str, loaded: Any, *, parameters: list[str] | None, cash: str, sizer: str, resize: str | None
 ) -> Any:
+    """Return a strategy as options of `backtest` configure it."""
     from robotrader.model import ConfigError, StrategyConfig, StrategyId
     from robotrader.model import Resize as Rule
 
@@ -132,7 +153,8 @@ _SHOWN = (
     "engine", "bars", "orders", "fills", "round_trips", "denied", "corporate_actions", "final_equity", "total_return",
     "cagr",
     "sharpe", "sortino", "max_drawdown", "volatility", "turnover", "commission", "slippage_cost",
-    "borrow_cost", "limits", "seconds",
+    "borrow_cost", "limits", "trial", "trials", "effective_trials", "deflated_sharpe", "minimum_backtest_years",
+    "seconds",
     "bars_per_second", "data_note",
 )  # fmt: skip
 
@@ -158,7 +180,7 @@ async def parity(
     known = moment(as_of)
     loaded = bootstrap.load_data(data, as_of=known, state=call.state)
     panel = bootstrap.first_sessions(loaded.panel, days)
-    configured = _configured(strategy, loaded, parameters=p, cash="1000000", sizer="fixed:100", resize=None)
+    configured = configured_strategy(strategy, loaded, parameters=p, cash="1000000", sizer="fixed:100", resize=None)
     event: BacktestResult = bootstrap.backtest(
         [configured], panel, limits="paper", costs=bootstrap.Costs(), keep_commands=True,
     )  # fmt: skip

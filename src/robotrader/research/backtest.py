@@ -345,25 +345,30 @@ class _Run:
     def result(self, profile: str, started: float) -> BacktestResult:
         """Close the books."""
         end = int(self.panel.ts[-1]) if len(self.panel) else 0
+        capital = float(sum((b.capital for b in self.trader.ledger.books), Decimal(0)))
         return BacktestResult(
             orders=tuple(self._orders.values()), fills=tuple(self._fills), commissions=tuple(self._commissions),
             denied=tuple(self._denied), booked=tuple(self._booked),
-            commands=tuple(self._commands or ()), final=self.trader.mark(end), equity=self._equity(),
+            commands=tuple(self._commands or ()), final=self.trader.mark(end),
+            equity=_equity(self.panel, capital, self._changes),
             slippage_cost=self.venue.slippage_cost, limits=profile, seconds=time.perf_counter() - started,
             borrow_cost=self._borrowing.total if self._borrowing else Decimal(0),
         )  # fmt: skip
 
-    def _equity(self) -> Floats:
-        """Rebuild the equity at each row's end from what changed: float64, a projection of the exact ledger."""
-        capital = float(sum((b.capital for b in self.trader.ledger.books), Decimal(0)))
-        rows = np.array([0] + [c[0] for c in self._changes], dtype=np.int64)
-        cash = np.array([capital] + [c[1] for c in self._changes])
-        held = np.array([(0,) * len(self.panel.ids)] + [c[2] for c in self._changes], dtype=np.float64)
-        last = np.searchsorted(rows, np.arange(len(self.panel)), side="right") - 1
-        value = cash[last]
-        for k, instrument in enumerate(self.panel.instruments):
-            value += held[last, k] * _forward_filled(self.panel.close[:, k]) * float(instrument.multiplier)
-        return value
+
+def _equity(panel: Panel, capital: float, changes: Sequence[tuple[int, float, tuple[int, ...]]]) -> Floats:
+    """Rebuild the equity at each row's end from what changed: float64, a projection of the exact ledger.
+
+    `changes`: row, cash and units of each instrument after it.
+    """
+    rows = np.array([0] + [c[0] for c in changes], dtype=np.int64)
+    cash = np.array([capital] + [c[1] for c in changes])
+    held = np.array([(0,) * len(panel.ids)] + [c[2] for c in changes], dtype=np.float64)
+    last = np.searchsorted(rows, np.arange(len(panel)), side="right") - 1
+    value = cash[last]
+    for k, instrument in enumerate(panel.instruments):
+        value += held[last, k] * _forward_filled(panel.close[:, k]) * float(instrument.multiplier)
+    return value
 
 
 def _forward_filled(column: Floats) -> Floats:

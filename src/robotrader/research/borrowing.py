@@ -5,10 +5,16 @@ from decimal import Decimal
 
 import numpy as np
 
-from robotrader.data.panel import Panel
+from robotrader.data.panel import Panel, Times
 from robotrader.model import BarSpec, BorrowFeeCharged, InstrumentId
 from robotrader.portfolio.ledger import Ledger
 from robotrader.simulation.costs import borrow_fee
+
+
+def nights_of(panel: Panel) -> Times:
+    """Return the nights (calendar days) between each bar's open and the end of the bar before, shape (n_bars,)."""
+    days = BarSpec.DAY.nanos
+    return panel.opened // days - np.concatenate((panel.opened[:1], panel.ts[:-1])) // days
 
 
 class Borrowing:
@@ -16,8 +22,7 @@ class Borrowing:
 
     def __init__(self, panel: Panel, rate: Decimal, ledger: Ledger) -> None:
         self._panel, self._rate, self._ledger = panel, rate, ledger
-        days = BarSpec.DAY.nanos
-        self._nights = panel.opened // days - np.concatenate((panel.opened[:1], panel.ts[:-1])) // days
+        self._nights = nights_of(panel)
         self._multipliers = {i.id: i.multiplier for i in panel.instruments}
         self._done = 0
         self.total = Decimal(0)

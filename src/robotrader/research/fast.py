@@ -38,8 +38,11 @@ from robotrader.portfolio.ledger import Ledger
 from robotrader.research import kernel
 from robotrader.research import kernel_layout as layout
 from robotrader.research.backtest import BacktestResult, check_universe
+from robotrader.research.borrowing import nights_of
 from robotrader.research.kernel_layout import Run
-from robotrader.research.kernel_setup import Friction, Rules, Unsupported, check_shorts, check_supported, rules_of
+from robotrader.research.kernel_linked import simulate_linked
+from robotrader.research.kernel_orders import linked_orders
+from robotrader.research.kernel_setup import Friction, Rules, Unsupported, check_supported, rules_of
 from robotrader.research.signals import signals_of
 from robotrader.strategy.loading import load_strategy
 
@@ -48,6 +51,8 @@ _REFUSED = {
     layout.HUGE: "an amount is too large for int64",
     layout.UNSEEN: "a strategy has a view on an instrument before its first bar",
     layout.NOT_POSITIVE: "a price is not positive",
+    layout.CROSSED: "a change of an order crosses its end",
+    layout.PARTIAL: "with stops, targets or time exits, an order fills in part",
 }
 _CHECKS = tuple(RiskCheck)
 
@@ -80,28 +85,37 @@ class FastRun:
         InvariantViolation
             The ledger does not arrive at the kernel's cash: a bug.
         """
-        decided = list(self._orders())
-        denied = tuple(self._deny(order, bits) for order, bits in decided if bits)
-        fills, commissions = self._executions([order for order, _ in decided])
+        orders = list(self._orders())
+        fills, commissions = self._executions(orders)
+        told = self.run.orders[: len(orders), layout.O_DENIED].tolist()
+        decided = list(zip(orders, told, strict=True))
+        if len(self.run.links):
+            sent = np.argsort(self.run.links[: len(orders), layout.L_SENT], kind="stable")
+            decided = [decided[n] for n in sent.tolist()]
         return BacktestResult(
             orders=tuple(order for order, bits in decided if not bits), fills=tuple(fills),
-            commissions=tuple(commissions), denied=denied, final=self._final(fills, commissions), equity=self.equity,
-            slippage_cost=_money(self.run.totals[layout.SLIPPAGE]), seconds=time.perf_counter() - self.started,
+            commissions=tuple(commissions), denied=tuple(self._deny(order, bits) for order, bits in decided if bits),
+            final=self._final(fills, commissions), equity=self.equity,
+            slippage_cost=_money(self.run.totals[layout.SLIPPAGE]),
+            borrow_cost=_money(self.run.totals[layout.BORROWED]), seconds=time.perf_counter() - self.started,
             limits=self.limits.profile, engine="fast",
         )  # fmt: skip
 
-    def _orders(self) -> Iterator[tuple[Order, int]]:
-        """Yield the decided orders with the bits of the checks that they failed."""
+    def _orders(self) -> Iterator[Order]:
+        """Yield the orders as they were decided."""
         orders = self.run.orders[: self.run.totals[layout.ORDERS]]
         slots = [(self.configs[owner].id, self.panel.ids[column], self.versions[owner])
                  for column, owner in self.run.slots[[layout.S_COLUMN, layout.S_OWNER]].T.tolist()]  # fmt: skip
-        fields = orders[:, [layout.O_SLOT, layout.O_SIZE, layout.O_DENIED]].tolist()
-        for ts, (slot, size, bits) in zip(self.panel.ts[orders[:, layout.O_ROW]].tolist(), fields, strict=True):
+        fields = orders[:, [layout.O_SLOT, layout.O_SIZE]].tolist()
+        if len(self.run.links):
+            yield from linked_orders(self.run, slots, {i.id: i.tick for i in self.panel.instruments})
+            return
+        for ts, (slot, size) in zip(self.panel.ts[orders[:, layout.O_ROW]].tolist(), fields, strict=True):
             strategy, iid, version = slots[slot]
             key = derive_order_id(strategy=strategy, version=version, ts_event=ts, instrument=iid,
                                   purpose=Purpose.TARGET, n=0)  # fmt: skip
             side = Side.BUY if size > 0 else Side.SELL
-            yield Order(id=key, strategy=strategy, instrument=iid, side=side, quantity=abs(size), ts_event=ts), bits
+            yield Order(id=key, strategy=strategy, instrument=iid, side=side, quantity=abs(size), ts_event=ts)
 
     def _deny(self, order: Order, bits: int) -> Deny:
         failed = tuple(CheckResult(check=check, passed=False) for n, check in enumerate(_CHECKS) if bits >> n & 1)
@@ -129,6 +143,9 @@ class FastRun:
         for fill, commission in zip(fills, commissions, strict=True):
             ledger.apply(fill)
             ledger.charge(commission)
+        for column, owner, fees in self.run.slots[[layout.S_COLUMN, layout.S_OWNER, layout.S_FEES]].T.tolist():
+            if fees:
+                ledger.book(self.configs[owner].id).earn(self.panel.ids[column], -_money(fees))
         market.define(self.panel.instruments)
         rows = np.where(np.isnan(self.panel.close), -1, np.arange(len(self.panel))[:, None]).max(axis=0, initial=-1)
         for row in sorted(set(rows.tolist()) - {-1}):
@@ -168,7 +185,6 @@ def run_fast(
     rules = rules_of(configs, panel, friction, limits, resize=[m.resize for m in manifests])
     rows = [signals_of(config, panel)(config.parameters) for config in configs]
     every = np.concatenate(rows, axis=1) if len(rows) > 1 else rows[0]
-    check_shorts(friction, every)
     run = play(panel, rules, every)
     return FastRun(
         configs=tuple(configs), versions=tuple(m.version for m in manifests), panel=panel, limits=limits, run=run,
@@ -182,13 +198,19 @@ def play(panel: Panel, rules: Rules, rows: Floats) -> Run:
     every = rules.owners[layout.W_RESIZE, rules.slots[layout.S_OWNER]]
     wakes = np.arange(len(rows)) if every.any() else _differing(rows)
     count, targets = kernel.changes(rows, every, np.full(len(every), np.nan), wakes)
+    linked = bool(rules.owners[[layout.W_STOP, layout.W_TARGET, layout.W_AGE]].any())
+    nights = (
+        nights_of(panel) if rules.terms[layout.T_BORROW] and (linked or np.any(rows < 0)) else np.zeros(0, np.int64)
+    )
     room = 2 * targets + 64
     while True:
         state = [table.copy() for table in (rules.slots, rules.columns, rules.owners)]
         orders, fills = (np.empty((room, len(f)), dtype=np.int64) for f in (layout.ORDER_FIELDS, layout.FILL_FIELDS))
         totals = np.zeros(len(layout.TOTAL_FIELDS), dtype=np.int64)
-        run = Run._make((*bars, rows, *state, orders, fills, totals, *rules[3:]))
-        status = kernel.simulate(run, wakes[:count])
+        desk = [np.empty((linked * (room + 4 * len(every)), len(f)), dtype=np.int64)
+                for f in (layout.LINK_FIELDS, layout.NEWS_FIELDS, layout.WORK_FIELDS)]  # fmt: skip
+        run = Run._make((*bars, rows, *state, orders, fills, totals, *rules[3:], nights, np.zeros_like(nights), *desk))
+        status = simulate_linked(run, wakes[:count]) if linked else kernel.simulate(run, wakes[:count])
         if status in _REFUSED:
             raise Unsupported(_REFUSED[status])
         if status == layout.GOOD:

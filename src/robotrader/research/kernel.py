@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from robotrader.research.kernel_borrow import charge
 from robotrader.research.kernel_gate import failed_checks
 from robotrader.research.kernel_layout import (
     AGAIN,
     BATCH,
+    BORROWED,
     C_BUYS,
     C_HEAD,
     C_HELD,
@@ -136,11 +138,13 @@ def simulate(x: Run, wakes: Any) -> Any:
             break
         _step(x, t)
         t += 1
+    charge(x, len(x.ts) - 1)
     return x.totals[STATUS]
 
 
 @inlined
 def _step(x: Run, t: int) -> None:
+    charge(x, t)
     if x.totals[RESTING]:
         _match(x, t)
         if x.terms[T_DAILY] and x.totals[RESTING]:
@@ -153,14 +157,14 @@ def _step(x: Run, t: int) -> None:
         _fill_at_once(x, t)
 
 
-@inlined
+@leaf
 def _fill_at_once(x: Run, t: int) -> None:
     """Fill this row's orders at the last close, as far as that bar has room for each."""
     for order in range(x.totals[BATCH], x.totals[ORDERS]):
         column = x.slots[S_COLUMN, x.orders[order, O_SLOT]]
         last = last_bar(x.close, column, t)
         if not x.orders[order, O_DENIED] and x.volume[last, column] > 0:
-            room = _room(x.volume[last, column], x.shares[PARTICIPATION])
+            room = room_of(x.volume[last, column], x.shares[PARTICIPATION])
             _fill(x, order, (t, x.ts[last], room), x.close[last, column])
 
 
@@ -196,10 +200,10 @@ def _order(x: Run, about: tuple[int, int, int, int], last: int, price: int) -> N
     orders[n, O_DENIED] = denied
     x.totals[ORDERS] += 1
     if denied:
-        _try_again(x.slots, x.totals, slot, size)
+        try_again(x.slots, x.totals, slot, size)
     else:
         orders[n, O_LEAVES] = abs(size)
-        _count(x.slots, columns, slot, (size, size))
+        count(x.slots, columns, slot, (size, size))
         x.totals[RESTING] += 1
         if columns[C_HEAD, column] < 0:
             columns[C_HEAD, column] = n
@@ -209,7 +213,7 @@ def _order(x: Run, about: tuple[int, int, int, int], last: int, price: int) -> N
 
 
 @leaf
-def _try_again(slots: Any, totals: Any, slot: int, size: int) -> None:
+def try_again(slots: Any, totals: Any, slot: int, size: int) -> None:
     """Plan an exit anew at the next bar if this one came to nothing."""
     if slots[S_HELD, slot] * size < 0 and not slots[S_AGAIN, slot]:
         slots[S_AGAIN, slot] = 1
@@ -217,7 +221,7 @@ def _try_again(slots: Any, totals: Any, slot: int, size: int) -> None:
 
 
 @leaf
-def _count(slots: Any, columns: Any, slot: int, units: tuple[int, int]) -> None:
+def count(slots: Any, columns: Any, slot: int, units: tuple[int, int]) -> None:
     """Count (signed change, signed size of the order) units as open."""
     change, size = units
     column = slots[S_COLUMN, slot]
@@ -239,7 +243,7 @@ def _match(x: Run, t: int) -> None:
         raw, ts = x.open[t, column], x.opened[t]
         if x.terms[T_FILL] == NEXT_CLOSE:
             raw, ts = x.close[t, column], x.ts[t]
-        room = _room(x.volume[t, column], x.shares[PARTICIPATION])
+        room = room_of(x.volume[t, column], x.shares[PARTICIPATION])
         while order >= 0:
             room -= _fill(x, order, (t, ts, room), raw)
             after = orders[order, O_NEXT]
@@ -254,27 +258,45 @@ def _match(x: Run, t: int) -> None:
 
 
 @leaf
-def _room(volume: float, participation: float) -> Any:
+def room_of(volume: float, participation: float) -> Any:
+    """Return how many units a bar can fill."""
     return NO_LIMIT if participation < 0 else np.int64(volume * participation)
 
 
 @inlined
 def _fill(x: Run, order: int, at: tuple[int, int, int], raw: float) -> Any:
     """Fill as much as there is room for, `at` = (row, ts, room); return how much that is."""
-    orders, totals, n = x.orders, x.totals, x.totals[FILLS]
-    size, slot, quantity = orders[order, O_SIZE], orders[order, O_SLOT], min(orders[order, O_LEAVES], at[2])
-    if quantity <= 0 or totals[STATUS] != GOOD:
+    size, slot, quantity = x.orders[order, O_SIZE], x.orders[order, O_SLOT], min(x.orders[order, O_LEAVES], at[2])
+    if quantity <= 0 or x.totals[STATUS] != GOOD:
         return 0
     column, side = x.slots[S_COLUMN, slot], 1 if size > 0 else -1
-    tick, unit = x.columns[C_TICK, column], x.columns[C_UNIT, column]
+    moved, of = slippage(x, at[0], column, quantity)
+    tick = x.columns[C_TICK, column]
+    if not execute(x, order, (at[0], at[1], quantity), (ticks(raw, side * moved, of, tick), ticks(raw, 0, 1, tick))):
+        return 0
+    count(x.slots, x.columns, slot, (-side * quantity, size))
+    return quantity
+
+
+@inlined
+def slippage(x: Run, row: int, column: int, quantity: int) -> tuple[Any, Any]:
+    """Return by what share of the price (numerator, denominator) so many units move it: half the spread and impact."""
     moved, of = x.terms[T_SPREAD], x.terms[T_SPREAD_OF]
     if len(x.impact):  # `of` are the steps to which impact is rounded
-        moved += min(np.int64(np.ceil(x.impact[at[0], column] * np.sqrt(quantity) * of)), of // 2)
-    price = ticks(raw, side * moved, of, tick)
-    plain = ticks(raw, 0, 1, tick)
+        moved += min(np.int64(np.ceil(x.impact[row, column] * np.sqrt(quantity) * of)), of // 2)
+    return moved, of
+
+
+@inlined
+def execute(x: Run, order: int, at: tuple[int, int, int], prices: tuple[int, int]) -> bool:
+    """Book a fill `at` = (row, ts, quantity) at (price, price without slippage); False where that cannot be."""
+    orders, totals, n, (price, plain) = x.orders, x.totals, x.totals[FILLS], prices
+    size, slot, quantity = orders[order, O_SIZE], orders[order, O_SLOT], at[2]
     if price < 0 or plain < 0 or n == len(x.fills):
         totals[STATUS] = max(-price, -plain, FULL)
-        return 0
+        return False
+    column, side = x.slots[S_COLUMN, slot], 1 if size > 0 else -1
+    unit = x.columns[C_UNIT, column]
     value = product(totals, price * unit, quantity)
     orders[order, O_LEAVES] -= quantity
     orders[order, O_NOTIONAL] += value
@@ -289,11 +311,10 @@ def _fill(x: Run, order: int, at: tuple[int, int, int], raw: float) -> Any:
     x.owners[W_CASH, x.slots[S_OWNER, slot]] -= side * value + paid
     x.slots[S_HELD, slot] += side * quantity
     x.columns[C_HELD, column] += side * quantity
-    _count(x.slots, x.columns, slot, (-side * quantity, size))
-    return quantity
+    return True
 
 
-@inlined
+@leaf
 def _expire(x: Run) -> None:
     """End a session: what is left of DAY orders expires."""
     orders, columns = x.orders, x.columns
@@ -302,9 +323,9 @@ def _expire(x: Run) -> None:
         while order >= 0:
             leaves, size = orders[order, O_LEAVES], orders[order, O_SIZE]
             if leaves:
-                _count(x.slots, columns, orders[order, O_SLOT], (-leaves if size > 0 else leaves, size))
+                count(x.slots, columns, orders[order, O_SLOT], (-leaves if size > 0 else leaves, size))
                 orders[order, O_LEAVES] = 0
-                _try_again(x.slots, x.totals, orders[order, O_SLOT], size)
+                try_again(x.slots, x.totals, orders[order, O_SLOT], size)
             order = orders[order, O_NEXT]
         columns[C_HEAD, column] = -1
     x.totals[RESTING] = 0
@@ -316,7 +337,7 @@ def equity_at(x: Run, rows: Any, held: Any, out: Any) -> None:
 
     `held` is room for (units, multiplier) of each instrument.
     """
-    n, count, cash = 0, x.totals[FILLS], 0
+    n, count, cash, row = 0, x.totals[FILLS], x.totals[BORROWED], 0
     for owner in range(x.owners.shape[1]):
         cash += x.owners[W_CASH, owner]
     for k in range(count):  # from the end's cash back to the start's
@@ -328,6 +349,9 @@ def equity_at(x: Run, rows: Any, held: Any, out: Any) -> None:
             column = x.slots[S_COLUMN, x.orders[order, O_SLOT]]
             held[0, column] += np.sign(x.orders[order, O_SIZE]) * x.fills[n, F_QUANTITY]
             n += 1
+        while row < len(x.fees) and row <= rows[i]:
+            cash -= x.fees[row]
+            row += 1
         value = cash / QUANTUM
         for column in range(held.shape[1]):
             if held[0, column] != 0:

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from msgspec import Struct
 from robotrader.data.adjust import near_split
 from robotrader.data.panel import Floats, Panel
 from robotrader.data.panel import Times as Ints
+from robotrader.execution.protection import parse_age, parse_distance, policy_of
 from robotrader.model import (
     MONEY,
     NANOS_PER_SECOND,
@@ -74,7 +76,9 @@ def check_supported(
     reasons = {
         "two strategies have one id": len(set(ids)) < len(ids),
         "an instrument is in a universe twice": any(len(set(c.universe)) < len(c.universe) for c in configs),
-        "a strategy has stop_loss or take_profit": any(c.stop_loss or c.take_profit for c in configs),
+        "a strategy has stops, targets or time exits, and bars overlap": (
+            protected(configs) and bool(np.any(panel.opened[1:] < panel.ts[:-1]))
+        ),
         "corporate actions are booked": any({a.symbol, a.successor or a.symbol} <= symbols for a in actions),
         "the bars are nearer to each other than the duplicate window": gap_s < (limits.duplicate_window_s or 0),
         "the bars are nearer to each other than a second": gap_s < 1 and any(r is not None for r in rated),
@@ -111,10 +115,9 @@ class Rules(NamedTuple):
     impact: Floats
 
 
-def check_shorts(friction: Friction, rows: Floats) -> None:
-    """Raise `Unsupported` where a short might have to pay for what it borrows."""
-    if friction.borrow_rate and bool(np.any(rows < 0)):
-        raise Unsupported("shorts pay a borrow fee")
+def protected(configs: Sequence[StrategyConfig]) -> bool:
+    """Tell whether a strategy has stops, targets or time exits."""
+    return any(c.stop_loss or c.take_profit or c.time_exit for c in configs)
 
 
 def rules_of(
@@ -139,15 +142,27 @@ def rules_of(
                          (config.resize or declared) is Resize.EVERY_BAR)  # fmt: skip
         owners[layout.W_CASH, n] = _whole(config.capital / MONEY, f"capital of {config.id}")
         owners[layout.W_EQUITY_ROW, n] = -1
+        policy_of(config, "")  # refuses what cannot be read
+        trails = bool(config.stop_loss) and parse_distance(config.stop_loss or "").trailing
+        owners[layout.W_STOP :, n] = (*_distance(config.stop_loss), *_distance(config.take_profit), trails,
+                                      parse_age(config.time_exit) if config.time_exit else 0)  # fmt: skip
     costs = _costs(friction.costs, panel, columns[layout.C_UNIT])
     terms = (
         tuple(FillAt).index(friction.fill), panel.spec is BarSpec.DAY,
-        *_spread(friction), *costs, *_limits(limits, panel.spec),
+        *_spread(friction), *costs, *_limits(limits, panel.spec), *_ratio(friction.borrow_rate, "borrow rate"),
     )  # fmt: skip
     shares = (_off(friction.participation), _off(limits.max_order_adv_ratio))
     rates, tiers = fee_tables()
     impact = Impact(panel, friction.impact).rows if friction.impact else np.zeros((0, len(panel.ids)))
     return Rules(slots, columns, owners, np.array(terms, dtype=np.int64), np.array(shares), rates, tiers, impact)
+
+
+def _distance(text: str | None) -> tuple[int, int, int]:
+    if text is None:
+        return 0, 0, 1
+    distance = parse_distance(text)
+    rule = layout.PERCENT if distance.rule == "percent" else layout.OF_ATR
+    return rule, *_ratio(distance.value, f"distance {text}")
 
 
 def _spread(friction: Friction) -> tuple[int, int]:
@@ -230,6 +245,7 @@ def _limits(limits: RiskLimit, spec: BarSpec) -> Iterator[int]:
         yield from (-1, 1) if ratio is None else _ratio(ratio, name)
     for rate in (limits.messages_per_s, limits.messages_per_s_instrument, limits.bursts_per_s_strategy):
         yield -1 if rate is None else rate
-    yield bool(limits.duplicate_window_s)
+    yield ceil((limits.duplicate_window_s or 0) * NANOS_PER_SECOND)
     age = limits.reference_max_age_bars if limits.price_collar_ratio is not None else None
     yield -1 if age is None else int(age * spec.nanos)
+    yield limits.price_collar_ratio is not None

@@ -97,3 +97,70 @@ def turnover(fills: Iterable[Fill], average_equity: float) -> float:
     """Return traded value over average equity (not annualised)."""
     traded = sum((f.price * f.quantity for f in fills), Decimal(0))
     return float(traded) / average_equity if average_equity else 0.0
+
+
+def rolling(returns: Floats, window: int) -> dict[str, Floats]:
+    """Return the annual Sharpe ratio and volatility of each `window` daily returns, shape (n,); NaN before."""
+    out = {name: np.full(len(returns), np.nan) for name in ("sharpe", "volatility")}
+    if len(returns) >= window > 1:
+        seen = np.lib.stride_tricks.sliding_window_view(returns, window)
+        deviation = seen.std(axis=1, ddof=1)
+        spread = np.where(deviation > 0, deviation, np.nan) * np.sqrt(SESSIONS_PER_YEAR)
+        out["sharpe"][window - 1 :] = seen.mean(axis=1) * SESSIONS_PER_YEAR / spread
+        out["volatility"][window - 1 :] = spread
+    return out
+
+
+def monthly(ts: Times, curve: Floats) -> dict[str, float]:
+    """Return the return of each calendar month, by `2024-01`; `curve`, shape (n + 1,), starts with the capital."""
+    months = ts.astype("datetime64[ns]").astype("datetime64[M]")
+    last = np.flatnonzero(np.append(months[1:] != months[:-1], True)) if len(ts) else np.empty(0, dtype=np.int64)
+    values = curve[np.concatenate(([0], last + 1))]
+    return dict(zip(months[last].astype(str).tolist(), (values[1:] / values[:-1] - 1).tolist(), strict=True))
+
+
+class Drawdown(Struct, frozen=True, kw_only=True):
+    """A fall from a peak: times in ns UTC (`recovery` None: not yet), `depth` a negative ratio."""
+
+    depth: float
+    peak: int
+    trough: int
+    recovery: int | None
+
+
+def worst_drawdowns(ts: Times, curve: Floats, count: int = 5) -> list[Drawdown]:
+    """Return the deepest falls that do not overlap, deepest first; `ts` and `curve` of equal length."""
+    depth = curve / np.maximum.accumulate(curve) - 1
+    below = np.concatenate(([False], depth < 0, [False]))
+    falls = np.flatnonzero(below[1:] != below[:-1]).reshape(-1, 2).tolist()  # first row below the peak, first not below
+    found = [
+        Drawdown(depth=float(depth[start:end].min()), peak=int(ts[start - 1]),
+                 trough=int(ts[start + int(depth[start:end].argmin())]),
+                 recovery=int(ts[end]) if end < len(ts) else None)
+        for start, end in falls
+    ]  # fmt: skip
+    return sorted(found, key=lambda fall: fall.depth)[:count]
+
+
+def tails(returns: Floats) -> dict[str, float]:
+    """Return what the normal distribution would miss in returns: shape (n,), at least two of them different.
+
+    `value_at_risk` is the 5 % quantile and `expected_shortfall` the mean of the returns up to it; `beyond_3_sigma` is
+    the share of days further than three deviations from the mean (normal: 0.0027).
+    """
+    off = (returns - returns.mean()) / returns.std()
+    risk = float(np.percentile(returns, 5))
+    return {
+        "best_day": float(returns.max()), "worst_day": float(returns.min()),
+        "positive_days": float((returns > 0).mean()), "skewness": float((off**3).mean()),
+        "excess_kurtosis": float((off**4).mean()) - 3, "value_at_risk": risk,
+        "expected_shortfall": float(np.sort(returns)[: int((len(returns) - 1) * 0.05) + 1].mean()),
+        "beyond_3_sigma": float((np.abs(off) > 3).mean()),
+    }  # fmt: skip
+
+
+def beta(returns: Floats, benchmark: Floats) -> float | None:
+    """Return the slope of returns on those of a benchmark, shape (n,) each; None where that did not move."""
+    if len(returns) < 2 or np.ptp(benchmark) <= 0:
+        return None
+    return float(np.cov(returns, benchmark)[0, 1] / benchmark.var(ddof=1))

@@ -1,7 +1,7 @@
-"""A backtest as a summary and as files."""
+"""A backtest as a summary."""
 
+import functools
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ def summary(config: StrategyConfig, panel: Panel, result: BacktestResult, *, dat
     }
 
 
+@functools.cache
 def code_hash() -> str:
     """Return a hash of this package's source files."""
     root = Path(__file__).parents[1]
@@ -63,18 +64,3 @@ def code_hash() -> str:
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def write_run(folder: Path, payload: dict[str, Any], panel: Panel, result: BacktestResult) -> None:
-    """Write run.json, orders.parquet, fills.parquet and equity.parquet; money as text, times ns UTC."""
-    import polars as pl  # noqa: PLC0415 - only where files are asked for
-
-    folder.mkdir(parents=True, exist_ok=True)
-    orders = [msgspec.to_builtins(o) for o in result.orders]
-    paid = {c.exec_id: str(c.amount) for c in result.commissions}
-    fills = [{**msgspec.to_builtins(f), "commission": paid.get(f.exec_id)} for f in result.fills]
-    pl.DataFrame(orders, infer_schema_length=None).write_parquet(folder / "orders.parquet")
-    pl.DataFrame(fills, infer_schema_length=None).write_parquet(folder / "fills.parquet")
-    pl.DataFrame({"ts": panel.ts, "equity": result.equity}).write_parquet(folder / "equity.parquet")
-    text = json.dumps(payload, default=lambda value: format(value, "f"), indent=2)
-    (folder / "run.json").write_text(text + "\n", encoding="utf-8")

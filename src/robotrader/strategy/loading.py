@@ -11,13 +11,31 @@ from robotrader.model import ConfigError, Instrument, Manifest, Parameter, Strat
 from robotrader.strategy.contract import SignalSource, Strategy, TrailingWindow
 
 LIBRARY = {
-    "momentum": "robotrader.strategy.library.momentum:Momentum",
-    "sma_crossover": "robotrader.strategy.library.sma_crossover:SmaCrossover",
-}
+    name: f"robotrader.strategy.library.{name}:{name.title().replace('_', '')}"
+    for name in (
+        "breakout", "cross_sectional_momentum", "mean_reversion", "momentum", "pairs", "sma_crossover",
+        "time_series_momentum",
+    )
+}  # fmt: skip
+
+
+_CLASSES: dict[str, type[Any]] = {}
+"""Classes of this process, by the source that `register` gave them."""
+
+
+def register(cls: type[Any]) -> str:
+    """Return a source by which `load_strategy` finds a class in this process; a class defined anew gets another."""
+    for source, known in _CLASSES.items():
+        if known is cls:
+            return source
+    same = sum(known.__name__ == cls.__name__ for known in _CLASSES.values())
+    source = f"class {cls.__name__}" + (f"~{same + 1}" if same else "")
+    _CLASSES[source] = cls
+    return source
 
 
 def load_strategy(source: str, parameters: Mapping[str, int | float]) -> Strategy:
-    """Return the strategy of a library id or `path/to/file.py:ClassName`, with its parameters set.
+    """Return the strategy of a library id, `path/to/file.py:ClassName` or `register`, with its parameters set.
 
     Raises
     ------
@@ -40,6 +58,8 @@ def _find(source: str) -> Any:
     if ".py:" in source:
         path, _, name = source.rpartition(":")
         return _from_file(Path(path), name)
+    if source in _CLASSES:
+        return _CLASSES[source]
     if source not in LIBRARY:
         raise ConfigError(
             f"unknown strategy {source!r}; the library has: {', '.join(sorted(LIBRARY))}; or give path/to/file.py:Class"

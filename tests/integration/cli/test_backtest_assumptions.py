@@ -25,11 +25,16 @@ def test_the_worse_is_assumed_unless_told_and_named(state: Path) -> None:
     assert Decimal(free["slippage_cost"]) == 0 < Decimal(plain["slippage_cost"])
 
 
-def test_stops_are_played_by_the_event_engine_only(state: Path) -> None:
-    plain, stopped = ask(*AAPL, state=state), ask(*AAPL, "--stop-loss", "percent:0.03", state=state)
-    assert stopped["orders"] > plain["orders"]
-    assert stopped["fills_hash"] != plain["fills_hash"]
-    assert stopped["engine"] == "event"
-    refused = ask(*AAPL, "--stop-loss", "percent:0.03", "--engine", "fast", state=state, code=5)
-    assert "stop_loss" in refused["error"]
+@pytest.mark.parametrize(
+    "exits", [("--stop-loss", "percent:0.03"), ("--stop-loss", "trailing_percent:0.03"), ("--time-exit", "5d")]
+)
+def test_both_engines_play_exits_alike(exits: tuple[str, str], state: Path) -> None:
+    plain, played = ask(*AAPL, state=state), ask(*AAPL, *exits, state=state)
+    assert played["fills_hash"] != plain["fills_hash"]
+    assert played["engine"] == "event"
+    fast = ask(*AAPL, *exits, "--engine", "fast", state=state)
+    assert all(fast[name] == played[name] for name in ("orders_hash", "fills_hash", "final_equity", "denied"))
+
+
+def test_a_stop_that_cannot_be_read_is_refused(state: Path) -> None:
     assert run(*AAPL, "--stop-loss", "5 %", state=state).code == 5

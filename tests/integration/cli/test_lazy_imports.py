@@ -9,7 +9,7 @@ import pytest
 
 from robotrader import bootstrap
 
-HEAVY = ("dataframely", "ib_async", "numba", "pandas", "polars", "quart", "sqlalchemy")
+HEAVY = ("dataframely", "ib_async", "numba", "pandas", "polars", "quart", "sqlalchemy", "talib")
 CODE = """
 import json, sys
 from robotrader.cli.main import main

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from robotrader.research.backtest import BacktestResult
-from robotrader.research.report import summary, write_run
+from robotrader.research.report import summary
+from robotrader.research.run_folder import write_run
 from tests.unit.research.test_backtest import DAYS, backtest, sma, spy_panel
 
 FLAT = ((10.0, 10.0),) * 3
@@ -45,7 +46,7 @@ def test_files_hold_the_same_numbers_money_as_text(tmp_path: Path, days: tuple[t
     panel = spy_panel(days)
     result = backtest(panel, costs="ibkr_fixed", bps="10")
     payload = summary(sma(), panel, result, data_hash="abc")
-    write_run(tmp_path / "run", payload, panel, result)
+    write_run(tmp_path / "run", payload, panel, result, configs=[sma()])
     read = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
     assert read["final_equity"] == str(result.final.equity)
     assert read["run_id"] == payload["run_id"]

@@ -5,7 +5,17 @@ import pytest
 from msgspec import structs
 
 from robotrader.model import Fill, Side, StrategyId
-from robotrader.research.metrics import daily_equity, round_trips, turnover
+from robotrader.research.metrics import (
+    Drawdown,
+    beta,
+    daily_equity,
+    monthly,
+    rolling,
+    round_trips,
+    tails,
+    turnover,
+    worst_drawdowns,
+)
 from tests import builders as make
 
 HOUR = 3_600_000_000_000
@@ -55,3 +65,47 @@ def test_turnover_is_the_traded_value_over_the_mean_equity() -> None:
     assert turnover(fills(100, -50), 500.0) == 3.0
     assert turnover([], 500.0) == 0
     assert turnover(fills(100), 0.0) == 0
+
+
+def test_rolling_figures_begin_when_the_window_is_full() -> None:
+    returns = np.array([0.01, -0.01, 0.03, 0.03])
+    found = rolling(returns, 3)
+    assert np.isnan(found["sharpe"]).tolist() == [True, True, False, False]
+    assert found["volatility"][2] == pytest.approx(0.02 * 252**0.5)
+    assert found["sharpe"][2] == pytest.approx(0.01 / 0.02 * 252**0.5)
+    assert np.isnan(rolling(np.full(5, 0.01), 3)["sharpe"]).all()  # nothing varied: nothing to say
+    assert np.isnan(rolling(returns, 5)["volatility"]).all()
+
+
+def test_months_are_measured_from_the_end_of_the_month_before() -> None:
+    ts = np.array(["2024-01-30", "2024-01-31", "2024-02-29", "2024-04-01"], dtype="datetime64[ns]").astype(np.int64)
+    found = monthly(ts, np.array([100.0, 101.0, 110.0, 99.0, 198.0]))
+    assert found == {"2024-01": pytest.approx(0.1), "2024-02": pytest.approx(-0.1), "2024-04": pytest.approx(1.0)}
+    assert monthly(ts[:0], np.array([100.0])) == {}
+
+
+def test_drawdowns_have_a_peak_a_trough_and_a_recovery() -> None:
+    ts = NOON + make.DAY * np.arange(8, dtype=np.int64)
+    curve = np.array([100.0, 90.0, 95.0, 100.0, 120.0, 60.0, 80.0, 70.0])
+    first = Drawdown(depth=60 / 120 - 1, peak=int(ts[4]), trough=int(ts[5]), recovery=None)
+    second = Drawdown(depth=90 / 100 - 1, peak=int(ts[0]), trough=int(ts[1]), recovery=int(ts[3]))
+    assert worst_drawdowns(ts, curve) == [first, second]
+    assert worst_drawdowns(ts, curve, 1) == [first]
+    assert worst_drawdowns(ts[:1], curve[:1]) == []
+    assert worst_drawdowns(ts[:0], curve[:0]) == []
+
+
+def test_fat_tails_by_hand() -> None:
+    found = tails(np.array([-0.05, *[0.0] * 8, 0.01]))
+    assert (found["best_day"], found["worst_day"], found["positive_days"]) == (0.01, -0.05, 0.1)
+    assert found["value_at_risk"] == pytest.approx(-0.05 * 0.55)  # 5 % of the way between ten points
+    assert found["expected_shortfall"] == -0.05
+    assert found["skewness"] < -2
+    assert found["beyond_3_sigma"] == 0.0  # one of ten days can be no further than three deviations
+    assert tails(np.array([1.0] + [0.0] * 19))["beyond_3_sigma"] == 0.05
+
+
+def test_beta_is_the_slope_on_the_benchmark() -> None:
+    benchmark = np.array([0.01, -0.02, 0.03])
+    assert beta(2 * benchmark + 0.001, benchmark) == pytest.approx(2.0)
+    assert beta(benchmark, np.zeros(3)) is None

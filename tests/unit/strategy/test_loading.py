@@ -30,7 +30,11 @@ def test_every_strategy_of_the_library_loads_and_declares_itself() -> None:
 @pytest.mark.parametrize(
     ("source", "parameters", "message"),
     [
-        ("sma", {}, "unknown strategy 'sma'; the library has: momentum, sma_crossover; or give path/to/file.py:Class"),
+        (
+            "sma",
+            {},
+            f"unknown strategy 'sma'; the library has: {', '.join(sorted(LIBRARY))}; or give path/to/file.py:Class",
+        ),
         ("sma_crossover", {"length": 5}, "sma_crossover has no parameter 'length'; it has: fast, slow"),
         ("sma_crossover", {"fast": 0}, "sma_crossover: fast must lie in [1, 1000], found 0"),
         ("sma_crossover", {"slow": 5_001}, "sma_crossover: slow must lie in [2, 5000], found 5001"),

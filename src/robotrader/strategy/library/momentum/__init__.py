@@ -6,6 +6,7 @@ import numpy as np
 
 from robotrader.data.panel import Floats, Panel
 from robotrader.model import BarSpec, Manifest, Parameter, Resize, StrategyId
+from robotrader.strategy.library.windows import month_starts
 
 
 class Momentum:
@@ -28,7 +29,11 @@ class Momentum:
         return Manifest(
             id=StrategyId("momentum"),
             version="1",
-            hypothesis="Winners of the last months keep beating losers for some months.",
+            hypothesis=(
+                "Instruments that rose most over the last months go on beating the others for some months. "
+                "Holding them instead of all earns more than it costs to change them each month."
+            ),
+            reference="Jegadeesh and Titman (1993), Returns to Buying Winners and Selling Losers",
             bar_spec=BarSpec.DAY,
             warmup_bars=self._lookback + 1,
             parameters=self.PARAMETERS,
@@ -41,8 +46,7 @@ class Momentum:
         Ties go to the earlier column; an instrument without both prices has no view.
         """
         out = np.full(panel.close.shape, np.nan)
-        months = panel.ts.astype("datetime64[ns]").astype("datetime64[M]")
-        for t in np.nonzero(months[1:] != months[:-1])[0] + 1:
+        for t in month_starts(panel.ts):
             if t < self._lookback:
                 continue
             gain = panel.close[t] / panel.close[t - self._lookback]

@@ -42,7 +42,11 @@ class SmaCrossover:
         return Manifest(
             id=StrategyId("sma_crossover"),
             version="1",
-            hypothesis="Prices trend: a fast average above a slow one is followed by higher prices.",
+            hypothesis=(
+                "A price whose fast average is above its slow one rises more than on other days. "
+                "Staying out on the other days costs less than it saves."
+            ),
+            reference="Brock, Lakonishok and LeBaron (1992), Simple Technical Trading Rules",
             bar_spec=BarSpec.DAY,
             warmup_bars=self._slow,
             parameters=self.PARAMETERS,
