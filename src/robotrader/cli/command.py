@@ -210,7 +210,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: st
     """Return rows as aligned text, or the sentence for none."""
     if not rows:
         return empty
-    cells = [[("" if c is None else str(c)) for c in row] for row in rows]
+    cells = [[("" if c is None else _digits(c)) for c in row] for row in rows]
     widths = [max(len(name), *(len(r[k]) for r in cells)) for k, name in enumerate(columns)]
     lines = ["  ".join(name.ljust(w) for name, w in zip(columns, widths, strict=True)).rstrip()]
     lines += ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in cells]
@@ -220,6 +220,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: st
 def facts(pairs: Mapping[str, object]) -> str:
     """Return names and values, one a line; None reads as "not available", ratios have four digits."""
     width = max((len(name) for name in pairs), default=0)
-    shown = {k: "not available" if v is None else f"{v:.4g}" if isinstance(v, float) and abs(v) < 1e4 else v
-             for k, v in pairs.items()}  # fmt: skip
+    shown = {name: "not available" if value is None else _digits(value) for name, value in pairs.items()}
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in shown.items())
+
+
+def _digits(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e4 else str(value)

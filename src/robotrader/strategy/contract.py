@@ -53,10 +53,13 @@ def strengths(strategy: Strategy, panel: Panel) -> Floats:
     Raises
     ------
     StrategyError
-        Wrong shape, or a strength outside [-1, 1].
+        It raised, or gave a wrong shape or a strength outside [-1, 1].
     """
-    found: Floats = np.asarray(strategy.signals(panel), dtype=np.float64).round(ROUNDING)
     expected, name = (len(panel), len(panel.instruments)), strategy.manifest.id
+    try:
+        found: Floats = np.asarray(strategy.signals(panel), dtype=np.float64).round(ROUNDING)
+    except Exception as error:  # whatever another's code raises: it is the strategy that must be mended
+        raise StrategyError(f"{name}: signals() raised {type(error).__name__}: {error}", strategy=name) from error
     if found.shape != expected:
         raise StrategyError(f"{name}: signals() must return shape {expected}, found {found.shape}", strategy=name)
     if (np.abs(found) > 1).any():

@@ -43,6 +43,15 @@ def test_another_shape_breaks_the_contract() -> None:
         strengths(WrongShape(say=0.5, bars=1), PANEL)
 
 
+def test_what_a_strategy_raises_is_named_as_its_own_error() -> None:
+    class Dividing(Constant):
+        def signals(self, panel: Panel) -> Floats:
+            raise ZeroDivisionError("division by zero")
+
+    with pytest.raises(StrategyError, match=r"constant: signals\(\) raised ZeroDivisionError: division by zero"):
+        strengths(Dividing(say=0, bars=1), PANEL)
+
+
 def test_strengths_are_rounded_so_that_last_bits_decide_nothing() -> None:
     assert strengths(Constant(say=0.1 + 0.2, bars=1), PANEL)[0, 0] == 0.3
 
