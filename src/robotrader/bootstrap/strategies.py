@@ -76,14 +76,14 @@ def in_another_process(asked: "Sequence[tuple[Configured, Panel]]") -> "list[Flo
 
 def answer() -> None:
     """Be the other process of `in_another_process`."""
-    from robotrader.strategy.checks import says
+    from robotrader.strategy.contract import strengths
     from robotrader.strategy.loading import load_strategy
 
     out, sys.stdout = sys.stdout, sys.stderr  # what a strategy prints is no answer
     answers: list[Floats | str] = []
     for strategy, panel in pickle.load(sys.stdin.buffer):  # noqa: S301 - from our own parent
         try:
-            answers.append(says(load_strategy(*strategy), panel))
+            answers.append(strengths(load_strategy(*strategy), panel))
         except StrategyError as error:
             answers.append(str(error))
     out.buffer.write(pickle.dumps(answers))

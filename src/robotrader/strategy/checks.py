@@ -128,7 +128,7 @@ def check_strategy(
         Told the number of rules done.
     """
     warm_up = max(make().manifest.warmup_bars, 1)
-    case = partial(_Case, says=lambda shown: says(make(), owned(shown)), warm_up=warm_up)
+    case = partial(_Case, says=lambda shown: strengths(make(), owned(shown)), warm_up=warm_up)
     data = case(name="data", panel=checked(panel, ROWS, warm_up))
     made = case(name="provoked", panel=provoked(checked(panel, PROVOKED_ROWS, warm_up)))
     subject = _Subject(make=make, clock=clock, elsewhere=elsewhere, cases=(data, made))
@@ -151,26 +151,10 @@ def _judge(rule: str, hint: str, look: Callable[[_Subject], _Found], subject: _S
                       hint=hint if ok is False else "")  # fmt: skip
 
 
-def says(strategy: Strategy, panel: Panel) -> Floats:
-    """Return what a strategy says of a panel.
-
-    Raises
-    ------
-    StrategyError
-        Whatever it raises itself, or how it breaks the contract.
-    """
-    try:
-        return strengths(strategy, panel)
-    except StrategyError:
-        raise
-    except Exception as error:  # whatever a strategy raises is what the check has found
-        raise StrategyError(f"signals() of {len(panel)} bars raised {type(error).__name__}: {error}") from error
-
-
 def _time_budget(subject: _Subject) -> _Found:
     data = subject.cases[0].panel
     one, window = subject.make(), owned(data.rows(max(len(data) - subject.cases[0].warm_up, 0), len(data)))
-    bar = min(_seconds(subject, lambda: says(one, window)) for _ in range(3))
+    bar = min(_seconds(subject, lambda: strengths(one, window)) for _ in range(3))
     numbers = {"seconds_per_bar": bar, "budget_per_bar": BAR_BUDGET_S}
     if bar > BAR_BUDGET_S:
         return False, f"{bar:.3g} s for one bar live, {BAR_BUDGET_S} s are allowed", numbers, None
@@ -195,12 +179,12 @@ def _contract(subject: _Subject) -> _Found:
         for rows in sizes:
             case.says(case.panel.rows(0, rows))
         lent = owned(case.panel)
-        says(subject.make(), lent)
+        strengths(subject.make(), lent)
         for name in ("opened", "ts", *VALUES):
             if not np.array_equal(getattr(lent, name), getattr(case.panel, name), equal_nan=True):
                 return False, f"signals() changed panel.{name}, which is not its own", {}, None
         steady = _first(case, case.full, case.says(case.panel)) is None  # else it is not the array's doing
-        first = _first(case, case.full, says(subject.make(), as_view(case.panel)))
+        first = _first(case, case.full, strengths(subject.make(), as_view(case.panel)))
         if steady and first is not None:
             return False, "equal bars in another array are judged otherwise", {}, first
     rows = sum(len(case.panel) for case in subject.cases)
@@ -211,8 +195,8 @@ def _determinism(subject: _Subject) -> _Found:
     case, other = subject.cases
     one = subject.make()
     again: dict[str, Callable[[], Floats]] = {
-        "asked again": lambda: [says(one, owned(case.panel)), says(one, owned(case.panel))][1],
-        "asked of other bars between": lambda: [says(one, owned(p)) for p in (other.panel, case.panel)][1],
+        "asked again": lambda: [strengths(one, owned(case.panel)), strengths(one, owned(case.panel))][1],
+        "asked of other bars between": lambda: [strengths(one, owned(p)) for p in (other.panel, case.panel)][1],
         "made anew": lambda: case.says(case.panel),
         "in another process with other hashes": lambda: subject.elsewhere(case.panel),
     }

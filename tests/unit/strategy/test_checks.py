@@ -10,6 +10,7 @@ from robotrader.model import StrategyError
 from robotrader.strategy import checks
 from robotrader.strategy.check_data import as_view, checked, differences, drawn_rows, noise_after, owned, provoked
 from robotrader.strategy.checks import Outcome, RuleResult, check_strategy
+from robotrader.strategy.contract import strengths
 from tests import builders as make
 from tests.unit.strategy.strategies import Constant
 
@@ -39,7 +40,7 @@ def found(
 ) -> dict[str, RuleResult]:  # fmt: skip
     results = check_strategy(
         lambda: Saying(function, bars), panel, clock=clock,
-        elsewhere=elsewhere or (lambda shown: checks.says(Saying(function, bars), shown)),
+        elsewhere=elsewhere or (lambda shown: strengths(Saying(function, bars), shown)),
     )  # fmt: skip
     return {result.rule: result for result in results}
 
@@ -208,7 +209,7 @@ def test_nothing_is_compared_while_the_contract_is_broken() -> None:
 
     results = found(raises)
     assert results["contract"].outcome is Outcome.FAILED
-    assert results["contract"].found == "signals() of 1 bars raised ZeroDivisionError: by nothing"
+    assert results["contract"].found == "constant: signals() raised ZeroDivisionError: by nothing"
     assert results["truncation"].found == "mend contract first"
     assert set(outcomes(results).values()) == {Outcome.FAILED, Outcome.NOT_APPLICABLE}
 
