@@ -89,7 +89,7 @@ latency: install ## time from a bar to its order on the wire, against a bare ib_
 kills: install ## kill -9 the demo's trader at random moments, 20 times (ARGS="--runs 20 --kills 5 --days 1200")
 	$(PY) -m tests.chaos.kills $(ARGS)
 
-lake: install ## the lake against Polars alone: import, and one symbol-year read (ARGS="--rounds 5")
+lake: install ## the lake against Polars alone: import, and one symbol-year read (ARGS=--write)
 	$(PY) -m tests.benchmarks.lake $(ARGS)
 
 journal-bench: install ## time the journal against bare sqlite3, and its memory (ARGS=--write)

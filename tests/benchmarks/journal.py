@@ -44,15 +44,9 @@ from robotrader.model import (
     stock,
 )
 from robotrader.strategy.loading import trailing_source
+from tests import page
 from tests.fakes import FakeBroker
 
-PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
-TITLE = "## Journal"
-ABOUT = """\
-Written by `python -m tests.benchmarks.journal --write`. Bare sqlite3 does the same on the same disk, by turns in the
-same run: one event or bar a row, without the hash chain, the keys and the indexes. Group commit: batches of 15
-cross-sections of 500 bars. The aim of single commits is a ratio. Memory: a trader (core, a quiet strategy, journal on
-disk) with minute bars of 500 instruments, after its warm-up."""
 INSTRUMENTS = tuple(stock(f"S{n:03d}", Venue.NYSE) for n in range(500))
 START_NS, MINUTE_NS = 1_704_207_000_000_000_000, 60_000_000_000
 SECTIONS = 15
@@ -209,10 +203,7 @@ def main() -> int:
     found = table(cases)
     print(found, file=sys.stderr)
     if options.write:
-        text = f"{TITLE}\n\n{ABOUT}\n\n{found}\n"
-        head, _, rest = PAGE.read_text(encoding="utf-8").partition(TITLE)
-        _, mark, others = rest.partition("\n## ")
-        PAGE.write_text(f"{head.rstrip()}\n\n{text}{mark}{others}", encoding="utf-8")
+        page.write("benchmarks.md", "journal", found)
     failed = sum(not (case["good"] and case["met"]) for case in cases)
     print(json.dumps({"target": "journal-bench", "passed": len(cases) - failed, "failed": failed, "cases": cases,
                       "seconds": round(time.perf_counter() - started, 1)}))  # fmt: skip

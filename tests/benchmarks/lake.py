@@ -24,6 +24,7 @@ from robotrader.data.frame import BarFrame
 from robotrader.data.panel import Panel
 from robotrader.data.seeded import SeedSpec, generate
 from robotrader.model import BarSpec
+from tests import page
 
 T = TypeVar("T")
 LIMIT_RATIO, LIMIT_READ_MS = 5.0, 50.0
@@ -82,6 +83,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bars", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     options = parser.parse_args()
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="robotrader-lake-") as name:
@@ -94,12 +96,16 @@ def main() -> int:
             rounds.append(import_round(source, folder, panel))
     found = {key: median(r[key] for r in rounds) for key in rounds[0]}
     ratio, year_ms = median(r["first"] / r["alone"] for r in rounds), found["year"] * 1_000
-    print(
-        f"import of {options.bars:,} bars: {found['first']:.2f} s, Polars alone {found['alone']:.2f} s: "
-        f"{ratio:.2f} times (target {LIMIT_RATIO:g}); again: {found['again']:.2f} s\n"
-        f"one symbol-year of minutes: {year_ms:.1f} ms (target {LIMIT_READ_MS:g})",
-        file=sys.stderr,
+    shown = (
+        "| what | seconds | Polars alone, s | target |\n|---|---|---|---|\n"
+        f"| import, judge and write {options.bars:,} minute bars | {found['first']:.2f} | {found['alone']:.2f} "
+        f"| {LIMIT_RATIO:g} times Polars: {ratio:.2f} |\n"
+        f"| the same file again: nothing is written | {found['again']:.2f} |  |  |\n"
+        f"| read a symbol-year of minutes, warm | {year_ms / 1_000:.4f} |  | {LIMIT_READ_MS / 1_000:g} s |"
     )
+    print(shown, file=sys.stderr)
+    if options.write:
+        page.write("benchmarks.md", "lake", shown)
     passed = [ratio <= LIMIT_RATIO, year_ms <= LIMIT_READ_MS]
     print(json.dumps({
         "target": "lake", "passed": sum(passed), "failed": len(passed) - sum(passed), "bars": options.bars,

@@ -25,9 +25,9 @@ import pytest
 from robotrader import bootstrap
 from robotrader.adapters.sql import journal
 from robotrader.config import load_settings
+from tests import page
 from tests.fakes import MemoryStorage
 
-PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 FLIP = Path(__file__).parents[1] / "scenarios" / "flip.py"
 TRADER, MEMORY, BARE = "trader, journal on disk", "trader, journal in memory", "bare ib_async script"
 DISK = "two bare SQLite commits"
@@ -174,28 +174,20 @@ def judged(times: dict[str, list[float]]) -> dict[str, dict[str, float]]:
     }  # fmt: skip
 
 
-HEADING = "## Latency"
-_HEAD = f"""\
-{HEADING}
-
-Written by `make latency ARGS=--write`. From the bar that decides to the order on the wire, seen from the gateway's
-side: risk checks, both commits (on disk: SQLite with `synchronous=FULL`) and the socket are in it. One order a session,
-all clients by turns in the same run, each a process of its own; `added` is the p50 over that of the bare script. The
-last row is the disk's own share, measured in the same run: on a busy disk it is most of it.
-
+_HEAD = """\
 | what | count | p50, ms | p99, ms | added, ms | aim, ms |
 |---|---|---|---|---|---|
 """
 
 
 def section(found: dict[str, dict[str, float]]) -> str:
-    """Return the page's section."""
+    """Return the table."""
     rows = [
         f"| {name} | {f['count']} | {f['p50_ms']:.2f} | {f['p99_ms']:.2f} "
         f"| {'' if name == DISK else format(f['added_p50_ms'], '.2f')} | {AIMS_MS.get(name, '')} |"
         for name, f in found.items()
     ]
-    return _HEAD + "\n".join(rows) + "\n"
+    return _HEAD + "\n".join(rows)
 
 
 async def _measure_all(rounds: int, days: int) -> dict[str, list[float]]:
@@ -231,8 +223,7 @@ def _report(options: Any) -> int:
     found = judged(asyncio.run(_measure_all(options.rounds, options.days)))
     print(section(found), file=sys.stderr)
     if options.write:
-        before = PAGE.read_text(encoding="utf-8").partition(HEADING)[0].rstrip()
-        PAGE.write_text(f"{before}\n\n{section(found)}", encoding="utf-8")
+        page.write("benchmarks.md", "latency", section(found))
     missed = [client for client, aim in AIMS_MS.items() if found[client]["added_p50_ms"] > aim]
     print(json.dumps({"target": "latency", "passed": len(AIMS_MS) - len(missed), "failed": len(missed),
                       "missed": missed, "aims_ms": AIMS_MS, "figures": found,

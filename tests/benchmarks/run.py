@@ -14,11 +14,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tests import page
 from tests.benchmarks import peers, speed
 from tests.benchmarks.process import robotrader
 from tests.benchmarks.workloads import reference, write_w1
-
-PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 
 def w1(folder: Path, rounds: int) -> dict[str, Any]:
@@ -77,16 +76,6 @@ def table(cases: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-HEAD = """\
-# Benchmarks
-
-Written by `make bench ARGS=--write`; medians of whole processes on one machine with two cores. Read the ratios, not
-the seconds. `seconds` is what the command itself reports: a backtest's from the first bar to the metrics, a demo's from
-the first process to the report. The largest single process gives the memory.
-
-"""
-
-
 def main() -> int:
     """Run the cases, print them and one line of JSON; 1 when a result is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -101,9 +90,8 @@ def main() -> int:
     found, faster = table(cases), speed.section(speeds, engines)
     print(f"{found}\n\n{faster}", file=sys.stderr)
     if options.write:
-        _, title, others = PAGE.read_text(encoding="utf-8").partition("\n## ")  # what other targets wrote
-        before, _, after = (title + others).partition("## Speed")
-        PAGE.write_text(HEAD + found + "\n" + before + faster + "".join(after.partition("\n## ")[1:]), encoding="utf-8")
+        page.write("benchmarks.md", "cases", found)
+        page.write("benchmarks.md", "speed", faster)
     results = [*(c["good"] for c in cases), *(row.good for row in speeds)]
     failed = results.count(False)
     print(json.dumps({"target": "bench", "passed": len(results) - failed, "failed": failed, "cases": cases,

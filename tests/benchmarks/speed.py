@@ -156,19 +156,9 @@ def rows(folder: Path, rounds: int, others: list[peers.Found]) -> list[Row]:
 
 
 HEAD = """\
-## Speed
-
-Written by `make bench ARGS=--write`. Limit profile `research`, costs and ledger on; both engines give equal orders,
-fills and books in every row that has been checked. W1 and W2 are from features to metrics; on the fast path objects for
-single orders and fills are made only when they are asked for. Best of a few runs. A target is a share of what other
-engines took in the same run (below; where they are not installed, of what they took on another machine with two cores),
-or a time of our own: a quarter of vectorbt's best and half of nautilus_trader's, but no more than backtesting.py's, on
-W1; an eighth and a sixth on W2. W2 trades at month starts, theirs at month ends.
-
 | case | result checked | seconds | target | met | note |
 |---|---|---|---|---|---|
 """
-
 
 PEERS = """
 The others, each a process of its own, with fees and without any checks:
@@ -179,13 +169,13 @@ The others, each a process of its own, with fees and without any checks:
 
 
 def section(found: list[Row], others: list[peers.Found]) -> str:
-    """Return the rows as a section of the page."""
+    """Return the rows as tables."""
     lines = []
     for row in found:
         target, met = ("", "") if row.target is None else (f"{row.target:.3f}", str(row.seconds <= row.target).lower())
         good = "yes" if row.good else "WRONG"
         lines.append(f"| {row.case} | {good} | {row.seconds:.3f} | {target} | {met} | {row.note} |\n")
-    return HEAD + "".join(lines) + (PEERS + "".join(_peer(f) for f in others) if others else "")
+    return (HEAD + "".join(lines) + (PEERS + "".join(_peer(f) for f in others) if others else "")).rstrip()
 
 
 def _peer(found: peers.Found) -> str:

@@ -15,13 +15,13 @@ from random import Random
 from msgspec import Struct, structs
 
 from robotrader.simulation.gateway.faults import Fault
+from tests import page
 from tests.chaos.crash import Crash, Point
 from tests.chaos.judge import violations
 from tests.chaos.plan import Plan
 from tests.chaos.simulate import hush
 from tests.chaos.world import play
 from tests.parallel import workers
-from tests.scenarios import page
 
 _RESTART = Fault(on="reqCurrentTime", do="restart", nth=3, seconds=200)
 
@@ -132,7 +132,7 @@ def main() -> int:
     for result in failed:
         print(f"{result.case}: {'; '.join(result.wrong) or 'the crash did not come'}", file=sys.stderr)
     if options.write:
-        page.write("crashes", table(results))
+        page.write("reliability.md", "crashes", table(results))
     print(table(results))
     print(json.dumps({"target": "crashes", "passed": len(results) - len(failed), "failed": len(failed),
                       "seconds": round(time.monotonic() - started, 1)}))  # fmt: skip

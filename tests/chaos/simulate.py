@@ -16,11 +16,11 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from tests import page
 from tests.chaos.judge import HIDDEN, explained, judged
 from tests.chaos.plan import draw
 from tests.chaos.world import CRASH, Played, play
 from tests.parallel import workers
-from tests.scenarios import page
 
 REACHABLE = Path(__file__).with_name("reachable.json")
 ALL_CELLS_FROM = 2_000
@@ -143,7 +143,7 @@ def main() -> int:
     report = summary(verdicts, time.monotonic() - started)
     figures = msgspec.to_builtins(report)
     if options.write:
-        page.write("chaos", f"{SENTENCE.format(**figures)}\n\n{table(counts)}")
+        page.write("reliability.md", "chaos", f"{SENTENCE.format(**figures)}\n\n{table(counts)}")
     print(table(counts))
     print(json.dumps(figures))
     return 1 if report.failed else 0

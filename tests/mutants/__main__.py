@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.mutants.hunt import Hunt, hunt, sound
 from tests.mutants.planted import MUTANTS
-from tests.scenarios.page import write
+from tests.page import write
 
 
 def table(hunts: list[Hunt]) -> str:
@@ -42,7 +42,7 @@ def main() -> int:
         print(f"{h.name}: {what}, {h.seconds:.1f} s", file=sys.stderr)
     killed = 0 if wrong else sum(h.killed for h in hunts)
     if killed == len(MUTANTS):
-        write("mutants", table(hunts))
+        write("reliability.md", "mutants", table(hunts))
     print(json.dumps({"target": "mutants", "passed": killed, "failed": len(hunts) - killed,
                       "seconds": round(time.monotonic() - started, 1)}))  # fmt: skip
     return 0 if killed == len(hunts) > 0 else 1

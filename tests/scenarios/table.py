@@ -20,8 +20,8 @@ from msgspec import Struct
 
 from robotrader.model import LinkState
 from robotrader.simulation.gateway.faults import Fault
+from tests import page
 from tests.parallel import workers
-from tests.scenarios import page
 from tests.scenarios.judge import failures
 from tests.scenarios.play import Outcome, play
 from tests.scenarios.script import Expect, Scenario
@@ -202,13 +202,13 @@ def main() -> int:
         places = random.Random(options.check).sample(places, options.check)
     with workers() as pool:
         cells = list(pool.map(run_cell, places))
-    said = page.PAGE.read_text(encoding="utf-8")
+    said = (page.DOCS / "reliability.md").read_text(encoding="utf-8")
     wrong = [f"{c.case} in {c.state}: {sentence}" for c in cells for sentence in c.wrong]
     if options.check:
         wrong += [f"{c.case} in {c.state}: the page does not say '{c.text}'" for c in cells if c.text not in said]
     else:
-        page.write("table", table(cells))
-        page.write("reconnect", reconnects(cells))
+        page.write("reliability.md", "table", table(cells))
+        page.write("reliability.md", "reconnect", reconnects(cells))
     for sentence in wrong:
         print(sentence, file=sys.stderr)
     bad = len({sentence.partition(":")[0] for sentence in wrong})
