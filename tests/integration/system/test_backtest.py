@@ -20,7 +20,8 @@ def test_the_result_has_every_field_of_the_contract(tmp_path: Path) -> None:
         assert name in found
     assert (found["bars"], found["orders"], found["fills"], found["round_trips"]) == (3270, 80, 80, 40)
     assert {p.name for p in (tmp_path / "o").iterdir()} == {
-        "run.json", "orders.parquet", "fills.parquet", "equity.parquet", "daily.parquet", "tearsheet.html", "tearsheet.json",
+        "run.json", "orders.parquet", "fills.parquet", "equity.parquet", "daily.parquet", "tearsheet.html",
+        "tearsheet.json",
     }  # fmt: skip
 
 
