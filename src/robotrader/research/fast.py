@@ -207,8 +207,7 @@ def play(panel: Panel, rules: Rules, rows: Floats) -> Run:
         state = [table.copy() for table in (rules.slots, rules.columns, rules.owners)]
         orders, fills = (np.empty((room, len(f)), dtype=np.int64) for f in (layout.ORDER_FIELDS, layout.FILL_FIELDS))
         totals = np.zeros(len(layout.TOTAL_FIELDS), dtype=np.int64)
-        desk = [np.empty((linked * (room + 4 * len(every)), len(f)), dtype=np.int64)
-                for f in (layout.LINK_FIELDS, layout.NEWS_FIELDS, layout.WORK_FIELDS)]  # fmt: skip
+        desk = _desk(room + 4 * len(every)) if linked else _NO_DESK
         run = Run._make((*bars, rows, *state, orders, fills, totals, *rules[3:], nights, np.zeros_like(nights), *desk))
         status = simulate_linked(run, wakes[:count]) if linked else kernel.simulate(run, wakes[:count])
         if status in _REFUSED:
@@ -216,6 +215,15 @@ def play(panel: Panel, rules: Rules, rows: Floats) -> Run:
         if status == layout.GOOD:
             return run
         room *= 4
+
+
+def _desk(room: int) -> list[Times]:
+    """Return the tables of a run with exits, for so many orders."""
+    return [np.empty((room, len(f)), dtype=np.int64)
+            for f in (layout.LINK_FIELDS, layout.NEWS_FIELDS, layout.WORK_FIELDS)]  # fmt: skip
+
+
+_NO_DESK = _desk(0)
 
 
 def _as_compiled(array: Floats) -> Floats:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,6 +129,7 @@ def player(config: StrategyConfig, panel: Panel, friction: Friction, *, limits: 
     manifest = load_strategy(config.source, config.parameters).manifest
     rules = rules_of([config], panel, friction, limits, resize=[manifest.resize])
     signals = signals_of(config, panel)
+    days = cache(lambda window: window.days(panel.ts))
 
     def one(strengths: Floats, rows: Times) -> Curve:
         run = play(panel, rules, strengths)
@@ -136,7 +138,7 @@ def player(config: StrategyConfig, panel: Panel, friction: Friction, *, limits: 
 
     def sets(chosen: Parameters, windows: Sequence[Window], delay: int = 0) -> list[Curve]:
         strengths = signals({**config.parameters, **chosen})
-        return [one(w.traded(strengths, delay), w.days(panel.ts)) for w in windows]
+        return [one(w.traded(strengths, delay), days(w)) for w in windows]
 
     return sets
 
