@@ -19,6 +19,7 @@ from robotrader.model import (
 )
 
 _TRAILING = "trailing_"
+_DIGITS = 5  # of an age: what int64 can count in ns, whatever the unit
 _UNITS_NS = {"m": 60 * NANOS_PER_SECOND, "h": 3_600 * NANOS_PER_SECOND, "d": 86_400 * NANOS_PER_SECOND}
 
 
@@ -65,11 +66,13 @@ def parse_age(text: str) -> int:
     Raises
     ------
     ConfigError
-        Another unit, or a number that is no whole one above 0.
+        Another unit, or a number that is no whole one from 1 to 99999.
     """
     unit = _UNITS_NS.get(text[-1:])
-    if unit is None or not text[:-1].isdecimal() or not int(text[:-1]):
-        raise ConfigError(f"a time_exit must be a whole number of m, h or d, such as 90m, 12h or 10d; found {text!r}")
+    if unit is None or not text[:-1].isdecimal() or not 0 < int(text[:-1][: _DIGITS + 1]) < 10**_DIGITS:
+        raise ConfigError(
+            f"a time_exit must be a whole number up to 99999 of m, h or d, such as 90m or 10d; found {text!r}"
+        )
     return int(text[:-1]) * unit
 
 

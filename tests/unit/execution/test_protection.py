@@ -110,7 +110,7 @@ def test_an_age_is_a_whole_number_of_a_unit(text: str, seconds: int) -> None:
     assert parse_age(text) == seconds * 10**9
 
 
-@pytest.mark.parametrize("text", ["", "d", "0d", "-1d", "1.5d", "10", "10 d", "3w"])
+@pytest.mark.parametrize("text", ["", "d", "0d", "-1d", "1.5d", "10", "10 d", "3w", "100000d", "9" * 5_000 + "d"])
 def test_what_is_no_age_is_named(text: str) -> None:
     with pytest.raises(ConfigError, match="time_exit must be"):
         parse_age(text)
