@@ -135,7 +135,7 @@ def _processes(count: int) -> Iterator[tuple[Executor, Losses]]:
     except BaseException:
         ours = [child for child in multiprocessing.active_children() if child not in others]
         for child in ours:
-            child.terminate()
+            child.kill()  # a strategy's code could hold up a gentler signal
         pool.shutdown(wait=False, cancel_futures=True)
         for child in ours:
             child.join(_END_S)
