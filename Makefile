@@ -34,7 +34,7 @@ demo: $(VENV)/.base assets ## run the demo: simulated broker, trader, dashboard 
 	exec $(BIN)/robotrader demo $(ARGS)
 
 test: install clients-env check ## check, then run every test except the browser's (ARGS="-k ledger")
-	$(PYTEST) -n 2 --ignore=tests/browser $(ARGS)
+	$(PYTEST) -n 2 --dist worksteal --ignore=tests/browser $(ARGS)
 
 check: $(VENV)/.dev ## lint, formatting, types, import contracts, sizes
 	$(BIN)/ruff check

@@ -25,7 +25,6 @@ Place = AbstractContextManager[tuple[Executor, Losses]]
 
 _LOST_IN_A_ROW = 3  # then it is the task's fault, not the machine's
 _START_S = 30
-_END_S = 5
 
 
 class WorkerLost(RoboTraderError):
@@ -133,12 +132,10 @@ def _processes(count: int) -> Iterator[tuple[Executor, Losses]]:
     try:
         yield pool, (BrokenExecutor,)
     except BaseException:
-        ours = [child for child in multiprocessing.active_children() if child not in others]
-        for child in ours:
-            child.kill()  # a strategy's code could hold up a gentler signal
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in ours:
-            child.join(_END_S)
+        for child in multiprocessing.active_children():
+            if child not in others:
+                child.kill()  # a strategy's code could hold up a gentler signal
+        pool.shutdown(cancel_futures=True)
         raise
     pool.shutdown()
 
@@ -166,8 +163,9 @@ def _dask(count: int, scheduler: str | None) -> Iterator[tuple[Executor, Losses]
     with tempfile.TemporaryDirectory(prefix="robotrader-dask-", ignore_cleanup_errors=True) as folder:
         local: Any = LocalCluster
         cluster = None if scheduler else local(
-            n_workers=count, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, local_directory=folder,
-            silence_logs="CRITICAL",
+            n_workers=count, threads_per_worker=1, host="127.0.0.1", local_directory=folder, silence_logs="CRITICAL",
+            dashboard_address="127.0.0.1:0",  # any port: on None it asks for one port on which sweeps would collide
+            scheduler_kwargs={"dashboard": False},
         )  # fmt: skip
         try:
             connect: Any = Client
