@@ -110,9 +110,12 @@ class Protection:
         return Changes(cancel=cancel, replace=replace, submit=submit)
 
     def _as_wanted(self, policy: Policy | None, guard: WorkingOrder, wanted: int) -> Order:
-        """Return an order sized to what it protects; a trailing stop has followed the last close."""
+        """Return an order sized to what it protects; a trailing stop has followed the last close.
+
+        One that shrinks stays where it is, and follows with the next look: no check may keep it too large.
+        """
         order = structs.replace(guard.order, quantity=guard.filled + wanted)
-        at = self._prices(order.instrument) if policy is not None else None
+        at = self._prices(order.instrument) if policy is not None and wanted >= guard.leaves else None
         return structs.replace(order, stop_price=policy.followed(order, at)) if policy is not None and at else order
 
     def _joinable(self, policy: Policy, there: list[WorkingOrder]) -> list[WorkingOrder]:

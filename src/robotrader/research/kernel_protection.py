@@ -177,13 +177,13 @@ def _change(x: Run, n: int, wanted: int, ts: int) -> None:
     """Ask for the wanted size, and for the price to which a trailing stop has followed, if the gate agrees."""
     size, at, slot = x.orders[n, f.O_SIZE], x.links[n, f.L_AT], x.orders[n, f.O_SLOT]
     column, to, side = x.slots[f.S_COLUMN, slot], at, 1 if size > 0 else -1
-    if x.owners[f.W_TRAILS, x.slots[f.S_OWNER, slot]] and x.links[n, f.L_KIND] == f.STOP:
+    shrinks = abs(size) > wanted  # it stays where it is, which the collar lets be: left too large, it would fill more
+    if not shrinks and x.owners[f.W_TRAILS, x.slots[f.S_OWNER, slot]] and x.links[n, f.L_KIND] == f.STOP:
         price = ticks(x.close[last_bar(x.close, column, x.totals[f.SEEN]), column], 0, 1, x.columns[f.C_TICK, column])
         found = _price(x, slot, -f.STOP * side, price)
         to = found if found and (found - at) * side < 0 else at
     if abs(size) != wanted or to != at:
         x.orders[n, f.O_SIZE], x.links[n, f.L_AT] = side * wanted, to
-        shrinks = abs(size) > wanted and to == at  # it may stand anywhere: left as it is, it would fill more
         if not _refused(x, n, ts) & (~f.COLLAR if shrinks else -1):
             x.links[n, f.L_ASKED], x.links[n, f.L_ASKED_AT] = wanted, to
             ask(desk(x), f.REPLACE, n, ts)

@@ -108,6 +108,7 @@ class Exchange(FakeBroker):
         if ticket is None or not ticket.open or order.quantity <= ticket.filled:
             self._tell(OrderReplaceRejected(ts_event=TS, ts_init=TS, order_id=order.id, reason="too late"))
         else:
+            ticket.order = structs.replace(ticket.order, stop_price=order.stop_price)
             self._size(ticket, order.quantity)
 
     def _size(self, ticket: Ticket, quantity: int) -> None:

@@ -193,6 +193,17 @@ def test_a_shrinking_order_that_comes_to_nothing_gives_the_stop_its_size_back() 
     on_floor(check, 1.0, 0.5, stop_loss="percent:0.05")
 
 
+def test_a_trailing_stop_that_shrinks_follows_the_price_in_a_change_of_its_own() -> None:
+    async def check(floor: Floor) -> None:
+        await floor.day(0)
+        await floor.fill(floor.sent(ENTRY)[0])
+        await floor.day(1, 110.0, 50.0)
+        changes = [(o.quantity, o.stop_price) for o in floor.broker.replaced]
+        assert changes == [(50, Decimal("95.00")), (50, Decimal("104.50"))]
+
+    on_floor(check, 1.0, 0.5, stop_loss="trailing_percent:0.05")
+
+
 def test_an_exit_joins_the_group_so_that_only_one_of_them_ends_the_position() -> None:
     async def check(floor: Floor) -> None:
         await floor.day(0)
