@@ -17,7 +17,7 @@ from robotrader.bootstrap.data import (
     with_actions,
 )
 from robotrader.bootstrap.ingest import BackfillOptions, backfill
-from robotrader.bootstrap.reports import recorded_run, run_folder, write_pdf
+from robotrader.bootstrap.reports import RUNS, recorded_run, run_folder, write_pdf
 from robotrader.bootstrap.research import Costs, backtest, venue_of
 from robotrader.bootstrap.screen import DashboardOptions, dashboard, dashboard_port, login_link
 from robotrader.bootstrap.simulator import GatewayOptions, first_sessions, gateway, serving
@@ -36,7 +36,7 @@ from robotrader.bootstrap.storage import (
 )
 from robotrader.bootstrap.strategies import check_strategy, in_another_process, library
 from robotrader.bootstrap.trading import CLOSE_GRACE_S, LOGINS, TICK_S, run_trader, trade, trader_pid
-from robotrader.bootstrap.trials import counted_backtest, recorded_trials, trial_ledger, trial_spec
+from robotrader.bootstrap.trials import counted_backtest, keep_evidence, recorded_trials, trial_ledger, trial_spec
 from robotrader.bootstrap.upkeep import (
     BackupReport,
     MaintenanceReport,
@@ -52,6 +52,7 @@ __all__ = [
     "JOURNAL",
     "LOGINS",
     "REQUEST_TIMEOUT_S",
+    "RUNS",
     "TICK_S",
     "BackfillOptions",
     "BackupReport",
@@ -81,6 +82,7 @@ __all__ = [
     "in_another_process",
     "journal_place",
     "journal_rows",
+    "keep_evidence",
     "library",
     "load_data",
     "login_link",

@@ -5,8 +5,11 @@ from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from robotrader.bootstrap.data import scan_bars
 from robotrader.bootstrap.storage import reader
+from robotrader.bootstrap.trials import evidence
 from robotrader.data.instruments import instrument_of
 from robotrader.model import ConfigError, DataError, InstrumentId
 
@@ -39,10 +42,17 @@ def run_folder(name: str, state: Path) -> Path:
 
 
 def recorded_run(name: str, state: Path) -> "RecordedRun":
-    """Return a recorded run (see `run_folder`), or with `live` what the journal of the state folder tells."""
+    """Return a recorded run (see `run_folder`), or with `live` what the journal of the state folder tells.
+
+    What was found about its strategy since, it says too.
+    """
     from robotrader.research.run_folder import read_run
 
-    return live_run(state) if name == LIVE else read_run(run_folder(name, state))
+    if name == LIVE:
+        return live_run(state)
+    run = read_run(run_folder(name, state))
+    later = {field: found for field, found in evidence(state, run.facts).items() if found}
+    return structs.replace(run, facts={**run.facts, **later})
 
 
 def live_run(state: Path) -> "RecordedRun":

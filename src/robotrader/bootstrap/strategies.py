@@ -5,19 +5,17 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robotrader.bootstrap.trials import Configured, keep_evidence
 from robotrader.model import ConfigError, Manifest, StrategyError
 
 if TYPE_CHECKING:
     from robotrader.data.panel import Floats, Panel
     from robotrader.strategy.checks import RuleResult
-
-Configured = tuple[str, Mapping[str, int | float]]
-"""Source and parameters of a strategy."""
 
 _ANSWER = "import robotrader.bootstrap.strategies as s; s.answer()"
 
@@ -34,6 +32,8 @@ def check_strategy(
 ) -> "tuple[Manifest, tuple[RuleResult, ...]]":
     """Hold a strategy to all rules on a dataset (see `strategy.checks`); return its declaration and what was found.
 
+    The outcome is remembered for the tearsheets of its runs.
+
     Raises
     ------
     ConfigError
@@ -41,10 +41,10 @@ def check_strategy(
     """
     from robotrader.bootstrap.data import load_data
     from robotrader.strategy import checks
-    from robotrader.strategy.loading import load_strategy
+    from robotrader.strategy.loading import id_of, load_strategy
 
-    fresh, panel = load_strategy(*strategy), load_data(data, state=state).panel
-    manifest = fresh.manifest
+    fresh, loaded = load_strategy(*strategy), load_data(data, state=state)
+    manifest, panel = fresh.manifest, loaded.panel
     if panel.spec is not manifest.bar_spec:
         raise ConfigError(f"{strategy[0]} declares bars of {manifest.bar_spec}, {data} has {panel.spec}: "
                           "name a dataset of its own with --data")  # fmt: skip
@@ -58,6 +58,11 @@ def check_strategy(
     found = checks.check_strategy(
         lambda: deepcopy(fresh), panel, clock=time.perf_counter, elsewhere=elsewhere, progress=progress
     )
+    rules = {outcome: [r.rule for r in found if r.outcome == outcome] for outcome in ("failed", "not_applicable")}
+    keep_evidence(
+        state, "check", id_of(strategy[0]), strategy, data_hash=loaded.data_hash,
+        found={"passed": not rules["failed"], **rules, "rules": len(found), "data": data},
+    )  # fmt: skip
     return manifest, found
 
 

@@ -1,18 +1,22 @@
 """The trial ledger of a state folder, and backtests that are counted in it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
 from robotrader.bootstrap.research import PESSIMISTIC, Costs, backtest
-from robotrader.model import StrategyConfig
+from robotrader.model import StrategyConfig, StrategyId
 
 if TYPE_CHECKING:
     from robotrader.adapters.sql.trials import TrialLedger
     from robotrader.data.panel import Panel
     from robotrader.research.backtest import BacktestResult
     from robotrader.research.trials import Trial, TrialSpec
+
+Configured = tuple[str, Mapping[str, int | float]]
+"""Source and parameters of a strategy."""
 
 
 def trial_ledger(state: Path) -> "TrialLedger":
@@ -74,14 +78,61 @@ def counted_backtest(
     -------
     tuple
         The result, and fields of its summary: `trial`, `trials`, `effective_trials`, `deflated_sharpe`,
-        `minimum_backtest_years`.
+        `minimum_backtest_years`, `source_hash`, `parameters`, and those of `evidence`.
     """
     from robotrader.research.trials import daily_returns, deflate
 
     with trial_ledger(state) as ledger:
-        (number,) = ledger.begin([trial_spec(config, panel, data_hash=data_hash, limits=limits, costs=costs)])
+        spec = trial_spec(config, panel, data_hash=data_hash, limits=limits, costs=costs)
+        about = {"strategy": config.id, "data_hash": data_hash, **_identity((config.source, config.parameters))}
+        (number,) = ledger.begin([spec])
         result = backtest([config], panel, limits=limits, costs=costs, **options)
         days, returns = daily_returns(panel.ts, result.equity, float(config.capital))
         ledger.finish(days, {number: returns})
         found = deflate(returns, *ledger.family(config.id))
-    return result, {"trial": number, **structs.asdict(found)}
+        known = {name: about[name] for name in ("source_hash", "parameters")} | _evidence(ledger, about)
+    return result, {"trial": number, **structs.asdict(found), **known}
+
+
+def _identity(configured: Configured) -> dict[str, Any]:
+    """Return what tells a strategy apart: the hash of its source, and all parameters, with defaults."""
+    from robotrader.research.trials import source_hash
+    from robotrader.strategy.loading import load_strategy
+
+    strategy = load_strategy(*configured)
+    declared = {name: p.default for name, p in strategy.PARAMETERS.items()}
+    return {"source_hash": source_hash(strategy), "parameters": {**declared, **configured[1]}}
+
+
+def keep_evidence(
+    state: Path, kind: str, strategy: StrategyId, configured: Configured, *, data_hash: str, found: Mapping[str, Any]
+) -> None:
+    """Remember what `kind` (check, walkforward) found about a strategy, for the tearsheets of its runs."""
+    from robotrader.research.trials import Evidence, Purpose
+
+    about = {"strategy": strategy, "data_hash": data_hash, **_identity(configured)}
+    with trial_ledger(state) as ledger:
+        ledger.keep(Evidence(kind=Purpose(kind), found=dict(found), **about))
+
+
+def evidence(state: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of a run's strategy: fields `checks` and `walkforward`, None where nobody looked.
+
+    `facts` say which: its `strategy`, `source_hash`, `parameters` and `data_hash`. A check is of that code with those
+    parameters, on any data; a walk-forward of that code on that data.
+    """
+    from robotrader.adapters.sql.trials import LEDGER
+
+    if not (state / LEDGER).exists():
+        return {"checks": None, "walkforward": None}
+    with trial_ledger(state) as ledger:
+        return _evidence(ledger, facts)
+
+
+def _evidence(ledger: "TrialLedger", facts: Mapping[str, Any]) -> dict[str, Any]:
+    same = {"check": ("source_hash", "parameters"), "walkforward": ("source_hash", "data_hash")}
+    found: dict[str, dict[str, Any]] = {}
+    for ts, seen in ledger.kept(facts["strategy"]):
+        if all(getattr(seen, name) == facts.get(name) for name in same[seen.kind]):
+            found.setdefault(seen.kind, {"ts": ts, **seen.found})
+    return {"checks": found.get("check"), "walkforward": found.get("walkforward")}

@@ -43,8 +43,12 @@ class MaintenanceReport(Struct, frozen=True, kw_only=True):
 
 
 def back_up(state: Path, target: str, policy: RetentionPolicy) -> BackupReport:
-    """Copy the journal to a file, or into a folder, where the policy then removes older copies."""
+    """Copy the journal to a file, or into a folder, where the policy then removes older copies.
+
+    The trial ledger goes beside it, one copy: it only ever grows.
+    """
     from robotrader.adapters.sql import backup
+    from robotrader.adapters.sql.trials import LEDGER
 
     now = time.time_ns()
     folder = Path(target) if Path(target).is_dir() or target.endswith(os.sep) else None
@@ -53,11 +57,14 @@ def back_up(state: Path, target: str, policy: RetentionPolicy) -> BackupReport:
         if not journal.exists():
             raise ConfigError(f"there is no journal in {state}: nothing to back up")
         manifest = backup.back_up(journal, file, taken=now)
+    backup.copy_trials(state / LEDGER, file.parent / LEDGER)
     return BackupReport(file=file, manifest=manifest, removed=() if folder is None else backup.rotate(folder, policy))
 
 
 def restore(state: Path, file: Path) -> "Restored":
     """Put a backup in the journal's place and leave trading halted, in the journal and by the flag file.
+
+    A state folder without a trial ledger gets the copy beside the backup.
 
     Raises
     ------
@@ -67,6 +74,7 @@ def restore(state: Path, file: Path) -> "Restored":
         The file is no whole backup; nothing has changed.
     """
     from robotrader.adapters.sql import backup
+    from robotrader.adapters.sql.trials import LEDGER
     from robotrader.ports import RequestRow
 
     if database(state).path is None:
@@ -79,6 +87,8 @@ def restore(state: Path, file: Path) -> "Restored":
     with single_writer(state):
         restored = backup.restore(file, state / JOURNAL, halt=halt, aside=state / "replaced" / str(now))
         halt_file.raise_flag(state, reason)
+        if not (state / LEDGER).exists():
+            backup.copy_trials(file.parent / LEDGER, state / LEDGER)
     return restored
 
 

@@ -146,6 +146,7 @@ def walkforward(
     out: Annotated[Path | None, typer.Option(help="Folder for walkforward.json and .html.")] = None,
 ) -> Answer:  # fmt: skip
     """Choose parameters on one stretch of time, judge them on the next, again and again."""
+    from robotrader import bootstrap
     from robotrader.bootstrap.validate import Plan, walk_forward
     from robotrader.research.search import parse_space
     from robotrader.research.study import walk_page
@@ -157,10 +158,14 @@ def walkforward(
         call, made, "walkforward", executor=executor, scheduler=scheduler, workers=workers, sets=count
     ) as explorer:
         found = walk_forward(explorer, space, plan, metric=metric)
-        folder = out or call.state / "walkforward" / explorer.id
+        folder, data_hash = out or call.state / "walkforward" / explorer.id, explorer.data.loaded.data_hash
     payload = {"metric": metric, "sets": found.sets, "plan": plan, **_walked(found)}
     files = _write(folder, "walkforward", payload, walk_page(found, metric, f"Walk-forward of {strategy} on {data}"))
     names = ("is_sharpe", "oos_sharpe", "degradation", "parameter_stability")
+    bootstrap.keep_evidence(
+        call.state, "walkforward", made.config.id, (strategy, {}), data_hash=data_hash,
+        found={name: plain(payload)[name] for name in ("metric", *names, "folds")},
+    )  # fmt: skip
     rows = [(f["fold"], f["test_first"][:10], f["test_last"][:10], _pairs(f["parameters"] or {}), f["is"][metric],
              f["oos"][metric]) for f in payload["folds"]]  # fmt: skip
     shown = table(("fold", "test from", "to", "chosen", f"{metric} training", f"{metric} test"), rows, empty="no folds")

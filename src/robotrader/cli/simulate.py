@@ -51,7 +51,8 @@ def backtest(
     adjust: Annotated[str, typer.Option(help="none, splits or all: what is taken out of the lake's prices.")] = "none",
     limits: Annotated[str, typer.Option(help="Limit profile: research, paper or live.")] = "research",
     engine: Annotated[str, typer.Option(help="auto, event or fast (the compiled kernel).")] = "auto",
-    out: Annotated[Path | None, typer.Option(help="Folder for run.json and Parquet files.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for run.json, Parquet files and the tearsheet.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="The same, under runs/ of the state folder by its id.")] = False,
 ) -> Answer:
     """Run one backtest over recorded bars, with the trader that also trades live."""
     from robotrader import bootstrap
@@ -77,10 +78,12 @@ def backtest(
     )  # fmt: skip
     note = {"adjust": adjust, "quarantined": len(loaded.quarantined), **_as_known(loaded, known)}
     payload = {**summary(configured, panel, result, data_hash=loaded.data_hash), **counted, **note}
-    if out is not None:
+    folders = [out] if out else []
+    folders += [call.state / bootstrap.RUNS / payload["run_id"]] if keep else []
+    for folder in folders:
         from robotrader.research.run_folder import write_run
 
-        write_run(out, payload, panel, result, configs=[configured], actions=actions)
+        write_run(folder, payload, panel, result, configs=[configured], actions=actions)
     return Answer(payload, _text(payload))
 
 
@@ -131,8 +134,9 @@ def configured_strategy(
     strategy: str, loaded: Any, *, parameters: list[str] | None, cash: str, sizer: str, resize: str | None
 ) -> Any:
     """Return a strategy as options of `backtest` configure it."""
-    from robotrader.model import ConfigError, StrategyConfig, StrategyId
+    from robotrader.model import ConfigError, StrategyConfig
     from robotrader.model import Resize as Rule
+    from robotrader.strategy.loading import id_of
 
     if resize not in {None, *Rule}:
         raise ConfigError(f"resize must be on_change or every_bar; found {resize!r}")
@@ -143,7 +147,7 @@ def configured_strategy(
     if not capital.is_finite() or capital <= 0:
         raise ConfigError(f"cash must be a positive amount; found {cash!r}")
     return StrategyConfig(
-        id=StrategyId(strategy.rpartition(":")[2] if ".py:" in strategy else strategy), source=strategy,
+        id=id_of(strategy), source=strategy,
         universe=loaded.panel.ids, capital=capital, sizer=sizer, parameters=parse_parameters(parameters),
         resize=Rule(resize) if resize else None,
     )  # fmt: skip

@@ -149,11 +149,16 @@ def _selection(run: RecordedRun) -> Iterator[tuple[str, str]]:
         counted = f"{trials} trials of this strategy" + ("" if alike is None else f" ({alike:.1f} independent ones)")
         verdict = "" if deflated is None else " (0.95 is the bar)"
         yield "note" if (deflated or 0) >= 0.95 else "stop", f"{counted}: deflated Sharpe {said}{verdict}."
-    checks = facts.get("checks")
+    checks, walked = facts.get("checks"), facts.get("walkforward")
     if checks is None:
-        yield "warn", "Not checked for look-ahead here: robotrader strategy check does that."
-    elif not checks.get("passed"):
-        yield "stop", "The strategy failed its bias checks (look-ahead, warm-up, determinism)."
+        yield "warn", "Not checked for look-ahead with these parameters: robotrader strategy check does that."
+    elif not checks["passed"]:
+        yield "stop", f"The strategy failed its checks for self-deception: {', '.join(checks['failed'])}."
+    else:
+        unseen = "".join(f", but {rule} could not look" for rule in checks["not_applicable"])
+        yield "note", f"Checked for look-ahead on {checks['data']}: passed{unseen}."
+    if walked is not None and (walked["oos_sharpe"] or 0) <= 0:
+        yield "warn", "Walk-forward: parameters chosen on the past earned nothing after it."
 
 
 _TOO_EASY = (
@@ -244,7 +249,7 @@ def _sections(
     yield "exposure", _exposure(run, returns)
     yield from _cost_tables(run)
     yield from _trade_tables(run, trips)
-    yield from _folds(run.facts.get("folds") or ())
+    yield from _folds(run.facts.get("walkforward"))
 
 
 _TAILS = {
@@ -346,13 +351,24 @@ def _trade_tables(run: RecordedRun, trips: Sequence[RoundTrip]) -> Iterator[tupl
     )  # fmt: skip
 
 
-def _folds(folds: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Table]]:
-    """Yield the folds of a walk-forward, whatever numbers and texts they have."""
-    if folds:
-        names = [name for name, value in folds[0].items() if not isinstance(value, dict | list)]
-        columns = tuple((n.replace("_", " "), "number" if isinstance(folds[0][n], float) else "text") for n in names)
-        rows = tuple(tuple(fold.get(n) for n in names) for fold in folds)
-        yield "folds", Table(title="Walk-forward folds", columns=columns, rows=rows)
+def _folds(walked: Mapping[str, Any] | None) -> Iterator[tuple[str, Table]]:
+    """Yield the folds of the walk-forward of this strategy on these data."""
+    if walked is None:
+        return
+    chosen = [" ".join(f"{name}={value}" for name, value in (f["parameters"] or {}).items()) for f in walked["folds"]]
+    sharpes = [tuple((f[part] or {}).get("sharpe") for part in ("is", "oos")) for f in walked["folds"]]
+    rows = tuple(
+        (f["test_first"][:10], f["test_last"][:10], text or None, *both, f["fills"])
+        for f, text, both in zip(walked["folds"], chosen, sharpes, strict=True)
+    )
+    said = [f"{walked[name]:.2f}" if walked[name] is not None else "unknown" for name in ("is_sharpe", "oos_sharpe")]
+    yield "folds", Table(
+        title="Walk-forward folds", rows=rows,
+        columns=(("Test from", "text"), ("to", "text"), ("Chosen before", "text"), ("Sharpe in training", "number"),
+                 ("Sharpe in test", "number"), ("Fills", "count")),
+        note=f"Sharpe ratio of all training {said[0]}, of all tests {said[1]}.",
+        why="Unknown because nothing could be chosen, or too few daily returns differ.",
+    )  # fmt: skip
 
 
 def _curves(run: RecordedRun, curve: Floats, returns: Floats) -> Iterator[tuple[str, Series]]:

@@ -61,6 +61,20 @@ class TrialSpec(Struct, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(self.config.parameters, order="sorted")).hexdigest()
 
 
+class Evidence(Struct, frozen=True, kw_only=True):
+    """What a check or a walk-forward found about a strategy: no trial, but what a tearsheet says of one.
+
+    `parameters` are all that the strategy has; `found` is what the command answered.
+    """
+
+    kind: Purpose
+    strategy: str
+    source_hash: str
+    parameters: dict[str, int | float]
+    data_hash: str
+    found: dict[str, Any]
+
+
 class Outcome(Struct, frozen=True, kw_only=True):
     """What a trial came to; no `moments`: its returns never differed."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from robotrader.model import ConfigError, Instrument, Manifest, Parameter, StrategyConfig
+from robotrader.model import ConfigError, Instrument, Manifest, Parameter, StrategyConfig, StrategyId
 from robotrader.strategy.contract import SignalSource, Strategy, TrailingWindow
 
 LIBRARY = {
@@ -52,6 +52,11 @@ def load_strategy(source: str, parameters: Mapping[str, int | float]) -> Strateg
             raise ConfigError(f"{source} has no parameter {name!r}; it has: {', '.join(declared) or 'none'}")
         values[name] = _checked(f"{source}: {name}", value, declared[name])
     return cast(Strategy, cls(**values))
+
+
+def id_of(source: str) -> StrategyId:
+    """Return the id that a strategy has where nobody names it: the library's, or its class."""
+    return StrategyId(source.rpartition(":")[2] if ".py:" in source else source)
 
 
 def _find(source: str) -> Any:

@@ -36,6 +36,27 @@ def test_a_run_is_found_by_its_id_and_as_the_latest(state: Path) -> None:
     assert "first, second" in ask("report", "third", state=state, code=7)["error"]
 
 
+def test_a_report_says_what_was_found_about_the_strategy_since_it_ran(state: Path) -> None:
+    def cautions(run: str) -> str:
+        return " ".join(c["text"] for c in ask("report", run, state=state)["cautions"])
+
+    kept = ask(*AAPL, "-p", "fast=30", "--keep", state=state)
+    assert (kept["checks"], kept["walkforward"]) == (None, None)
+    assert "Not checked for look-ahead" in cautions("latest")
+    ask("strategy", "check", "sma_crossover", state=state)
+    assert "Not checked for look-ahead" in cautions("latest"), "it was checked with other parameters"
+    ask("strategy", "check", "sma_crossover", "-p", "fast=30", state=state)
+    assert "Checked for look-ahead on sample:all: passed." in cautions(kept["run_id"])
+    walk = ("walkforward", "sma_crossover", "--train", "252", "--test", "126", "-p", "fast=5,10", "--data")
+    ask(*walk, "sample:MSFT", state=state)
+    found = ask(*walk, "sample:AAPL", "--end", "2004-12-31", state=state)
+    ask("report", kept["run_id"], state=state)
+    sheet = json.loads((state / "runs" / kept["run_id"] / "tearsheet.json").read_text("utf-8"))
+    assert len(sheet["sections"]["folds"]["rows"]) == len(found["folds"])
+    again = ask(*AAPL, "-p", "fast=30", state=state)
+    assert (again["checks"]["passed"], again["walkforward"]["folds"]) == (True, found["folds"])
+
+
 def test_no_run_is_one_sentence_that_says_what_writes_one(state: Path) -> None:
     assert "`backtest --out DIR` writes one" in ask("report", "latest", state=state, code=7)["error"]
     assert "no trader has closed a bar" in ask("report", "live", state=state, code=7)["error"]

@@ -14,13 +14,13 @@ BROKEN = Path(__file__).parents[2] / "strategies" / "corpus" / "broken.py"
 CONSTANT = Path(__file__).parents[2] / "unit" / "strategy" / "strategies.py"
 
 
-def test_a_clean_strategy_passes_every_rule_and_leaves_no_state(state: Path) -> None:
+def test_a_clean_strategy_passes_every_rule_and_is_no_trial(state: Path) -> None:
     answer = ask("strategy", "check", "sma_crossover", "-p", "fast=5", state=state)
     assert (answer["passed"], answer["parameters"], answer["data"]) == (True, {"fast": 5}, "sample:all")
     assert [rule["rule"] for rule in answer["rules"]] == list(RULES)
     assert {rule["outcome"] for rule in answer["rules"]} == {"passed"}
     assert all(rule["found"] and rule["numbers"] and rule["hint"] == "" for rule in answer["rules"])
-    assert not state.exists()
+    assert ask("trials", state=state)["trials"] == []
 
 
 def test_a_strategy_that_looks_ahead_fails_with_the_first_bar_and_a_hint(state: Path) -> None:

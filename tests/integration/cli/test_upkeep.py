@@ -37,6 +37,19 @@ def test_backup_and_restore_leave_the_journal_halted(left: Left, tmp_path: Path)
     assert "HALTED" in run("db", "restore", str(tmp_path / "b.sqlite"), state=tmp_path / "another").out
 
 
+def test_the_trial_ledger_goes_along_and_is_never_taken_back(left: Left, tmp_path: Path) -> None:
+    tried = ("backtest", "sma_crossover", "--data", "sample:AAPL", "--end", "2001-01-01")
+    ask(*tried, state=left.state)
+    file = tmp_path / "copies" / "b.sqlite"
+    ask("db", "backup", str(file), state=left.state)
+    ask(*tried, state=left.state)
+    for target, expected in ((left.state, 2), (tmp_path / "another", 1)):
+        ask("db", "restore", str(file), state=target)
+        assert len(ask("trials", state=target)["trials"]) == expected
+    ask("db", "backup", str(left.state / "here.sqlite"), state=left.state)
+    assert len(ask("trials", state=left.state)["trials"]) == 2
+
+
 def test_a_torn_backup_is_refused_and_nothing_changes(left: Left, tmp_path: Path) -> None:
     ask("db", "backup", str(tmp_path / "b.sqlite"), state=left.state)
     torn = tmp_path / "b.sqlite"

@@ -27,6 +27,15 @@ from tests import builders as make
 D = Decimal
 NAN = float("nan")
 HOSTILE = "<script>alert(1)</script>"
+CHECKED = {"passed": True, "failed": [], "not_applicable": ["lag"], "rules": 6, "data": "sample:all"}
+WALKED = {
+    "is_sharpe": 1.5, "oos_sharpe": 0.25, "folds": [
+        {"test_first": "2004-01-02T21:00:00Z", "test_last": "2004-06-30T20:00:00Z", "parameters": {"fast": 2},
+         "is": {"sharpe": 1.5}, "oos": {"sharpe": -0.25}, "fills": 7},
+        {"test_first": "2004-07-01T20:00:00Z", "test_last": "2004-12-31T21:00:00Z", "parameters": None, "is": None,
+         "oos": None, "fills": 0},
+    ],
+}  # fmt: skip
 
 
 def config(panel: Panel, *, name: str = "sma", sizer: str = "percent:0.5", slow: int = 5) -> StrategyConfig:
@@ -158,7 +167,12 @@ def test_what_speaks_against_the_numbers_comes_first() -> None:
         ({"trials": 2, "effective_trials": 1.0, "deflated_sharpe": 0.99}, "note: 2 trials of this strategy"),
         ({"trials": 2, "deflated_sharpe": None}, "stop: 2 trials of this strategy: deflated Sharpe unknown because"),
         ({"trials": 2, "minimum_backtest_years": 6.4}, "stop: 1.2 years are less than the 6.4"),
-        ({"checks": {"passed": False}}, "stop: The strategy failed its bias checks"),
+        ({"checks": CHECKED | {"passed": False, "failed": ["lag"]}}, "stop: The strategy failed its checks for self-"),
+        ({"checks": CHECKED}, "note: Checked for look-ahead on sample:all: passed, but lag could not look."),
+        (
+            {"walkforward": WALKED | {"oos_sharpe": -0.1}},
+            "warn: Walk-forward: parameters chosen on the past earned noth",
+        ),
         ({"quarantined": 7}, "warn: 7 rows of data were refused"),
         ({"denied": 3}, "warn: 3 orders were denied"),
     ],
@@ -218,9 +232,14 @@ def test_a_run_without_a_fill_is_unknown_not_zero() -> None:
 
 
 def test_a_walk_forward_shows_its_folds() -> None:
-    run, _ = played(walk(60), folds=[{"fold": 1, "oos_sharpe": 0.5, "best": {"fast": 2}}])
-    assert tearsheet(run).sections["folds"].columns == (("fold", "text"), ("oos sharpe", "number"))
+    run, _ = played(walk(60), walkforward=WALKED)
+    folds = tearsheet(run).sections["folds"]
+    first, second = folds.rows
+    assert first == ("2004-01-02", "2004-06-30", "fast=2", 1.5, -0.25, 7)
+    assert second == ("2004-07-01", "2004-12-31", None, None, None, 0)
+    assert folds.note == "Sharpe ratio of all training 1.50, of all tests 0.25."
     assert "Walk-forward folds" in page(tearsheet(run))
+    assert "folds" not in tearsheet(played(walk(60))[0]).sections
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from robotrader.adapters.sql.trials import LEDGER, TrialLedger
 from robotrader.model import ConfigError, DataError
+from robotrader.research.trials import Evidence, Purpose
 from tests.unit.research.test_trials import DAYS, RETURNS, trial_spec
 
 WRITERS, ROUNDS = 4, 15
@@ -64,6 +65,24 @@ def test_another_program_cannot_take_trials_back(tmp_path: Path) -> None:
     for statement in ("DELETE FROM trials", "REPLACE INTO trials VALUES (1, 2, 'x', NULL, '{}')"):
         with pytest.raises(sqlite3.IntegrityError, match="kept for ever"):
             other.execute(statement)
+    other.close()
+
+
+def test_a_ledger_of_an_older_release_is_brought_up_to_date(tmp_path: Path) -> None:
+    """What release 1 had: no evidence."""
+    with TrialLedger(tmp_path / LEDGER, lambda: 1) as ledger:
+        ledger.begin([trial_spec()])
+    older = sqlite3.connect(tmp_path / LEDGER, isolation_level=None)
+    older.execute("DROP TABLE evidence")
+    older.execute("PRAGMA user_version=1")
+    older.close()
+    seen = Evidence(kind=Purpose.CHECK, strategy="t", source_hash="s", parameters={}, data_hash="d", found={})
+    with TrialLedger(tmp_path / LEDGER, lambda: 2) as ledger:
+        ledger.keep(seen)
+        assert (len(ledger.trials()), ledger.kept("t")) == (1, [(2, seen)])
+    other = sqlite3.connect(tmp_path / LEDGER)
+    with pytest.raises(sqlite3.IntegrityError, match="kept for ever"):
+        other.execute("UPDATE evidence SET ts = 3")
     other.close()
 
 

@@ -113,6 +113,20 @@ def back_up(database: Database, file: Path, *, taken: int) -> Manifest:
     return made
 
 
+def copy_trials(ledger: Path, target: Path) -> None:
+    """Copy a trial ledger while it is written; what was there before stays until the copy is whole. None is none."""
+    if not ledger.exists() or ledger.resolve() == target.resolve():
+        return
+    with _draft(target) as draft:
+        with closing(sqlite3.connect(ledger)) as source, closing(sqlite3.connect(draft)) as copy:
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")
+            _integrity(copy, ledger)
+        _sync(draft)
+        draft.replace(target)
+    sync_folder(target.parent)
+
+
 def restore(file: Path, place: Path, *, halt: RequestRow, aside: Path) -> Restored:
     """Put a backup in the journal's `place`, with `halt` in it; the journal before it is kept in the folder `aside`.
 

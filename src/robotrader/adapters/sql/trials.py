@@ -18,13 +18,12 @@ from msgspec.structs import astuple
 from robotrader.data.panel import Floats, Times
 from robotrader.model import ConfigError, DataError
 from robotrader.research.significance import Moments, moments
-from robotrader.research.trials import Likeness, Outcome, Trial, TrialSpec
+from robotrader.research.trials import Evidence, Likeness, Outcome, Trial, TrialSpec
 
 LEDGER = "trials.sqlite"
-SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 30.0
 
-_SCHEMA = """
+_TRIALS = """
 CREATE TABLE trials (
   number INTEGER PRIMARY KEY, ts INTEGER NOT NULL, strategy TEXT NOT NULL, parent TEXT, spec TEXT NOT NULL) STRICT;
 CREATE INDEX trials_of_strategy ON trials (strategy);
@@ -35,16 +34,21 @@ CREATE TABLE likeness (
   strategy TEXT PRIMARY KEY, count INTEGER NOT NULL, z_sum REAL NOT NULL, z_squares REAL NOT NULL,
   origin INTEGER NOT NULL, total BLOB NOT NULL) STRICT;
 """
+_EVIDENCE = """
+CREATE TABLE evidence (
+  number INTEGER PRIMARY KEY, ts INTEGER NOT NULL, strategy TEXT NOT NULL, evidence TEXT NOT NULL) STRICT;
+CREATE INDEX evidence_of_strategy ON evidence (strategy);
+"""
 # The one about INSERT stops REPLACE, which else deletes past the others.
-_TRIGGERS = "".join(
-    f"CREATE TRIGGER {table}_no_{name} BEFORE {verb} ON {table} {when} "
-    f"BEGIN SELECT RAISE(ABORT, '{table} of the trial ledger are kept for ever'); END;\n"
-    for table in ("trials", "results")
-    for name, verb, when in (
-        ("update", "UPDATE", ""), ("delete", "DELETE", ""),
-        ("replace", "INSERT", f"WHEN EXISTS (SELECT 1 FROM {table} WHERE number = NEW.number)"),  # noqa: S608 - ours
-    )
-)  # fmt: skip
+_TRIGGERS = """
+CREATE TRIGGER {0}_no_update BEFORE UPDATE ON {0} {1};
+CREATE TRIGGER {0}_no_delete BEFORE DELETE ON {0} {1};
+CREATE TRIGGER {0}_no_replace BEFORE INSERT ON {0} WHEN EXISTS (SELECT 1 FROM {0} WHERE number = NEW.number) {1}
+"""
+_REFUSAL = "BEGIN SELECT RAISE(ABORT, '{0} of the trial ledger are kept for ever'); END"
+_VERSIONS = ((_TRIALS, ("trials", "results")), (_EVIDENCE, ("evidence",)))
+"""What each version of the schema added, and the tables that are kept for ever."""
+SCHEMA_VERSION = len(_VERSIONS)
 
 
 class TrialLedger:
@@ -134,6 +138,19 @@ class TrialLedger:
         steps, returns = (zlib.decompress(blob) for blob in row)
         return np.cumsum(np.frombuffer(steps, "<i4"), dtype=np.int64), np.frombuffer(returns, "<f4").astype(np.float64)
 
+    def keep(self, evidence: Evidence) -> None:
+        """Keep what a check or a walk-forward found."""
+        insert = "INSERT INTO evidence (ts, strategy, evidence) VALUES (?, ?, ?)"
+        with self._transaction() as execute:
+            execute(insert, (self._now(), evidence.strategy, msgspec.json.encode(evidence).decode()))
+
+    def kept(self, strategy: str) -> list[tuple[int, Evidence]]:
+        """Return when something was found about a strategy, and what; the newest first."""
+        query = "SELECT ts, evidence FROM evidence WHERE strategy = ? ORDER BY number DESC"
+        with self._told():
+            rows = self._db.execute(query, (strategy,)).fetchall()
+        return [(ts, msgspec.json.decode(text, type=Evidence)) for ts, text in rows]
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
@@ -159,10 +176,11 @@ class TrialLedger:
             (found,) = execute("PRAGMA user_version").fetchone()
             if found > SCHEMA_VERSION:
                 raise DataError(f"{self._place} was made by a newer version of RoboTrader: use that")
-            if not found:
-                for statement in filter(str.strip, (_SCHEMA + _TRIGGERS).split(";\n")):
+            for schema, kept in _VERSIONS[found:]:
+                triggers = (_TRIGGERS.format(table, _REFUSAL.format(table)) for table in kept)
+                for statement in filter(str.strip, ";\n".join([schema, *triggers]).split(";\n")):
                     execute(statement)
-                execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     @contextmanager
     def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:

@@ -10,7 +10,7 @@ from msgspec import structs
 from robotrader.adapters.sql.trials import TrialLedger
 from robotrader.model import DataError
 from robotrader.research.significance import moments
-from robotrader.research.trials import Outcome, independent_trials
+from robotrader.research.trials import Evidence, Outcome, Purpose, independent_trials
 from tests.unit.research.test_trials import DAYS, RETURNS, recorded, trial_spec
 
 SERIES = RETURNS[:, 0]
@@ -100,3 +100,19 @@ def test_nothing_can_be_taken_back(ledger: TrialLedger, statement: str) -> None:
     with pytest.raises(sqlite3.IntegrityError, match="kept for ever"):
         ledger._db.execute(statement)
     assert ledger.trials() == before
+
+
+def test_what_was_found_about_a_strategy_is_kept_newest_first(ledger: TrialLedger) -> None:
+    seen = Evidence(
+        kind=Purpose.CHECK,
+        strategy="trend",
+        source_hash="s",
+        parameters={"fast": 5},
+        data_hash="d",
+        found={"passed": True},
+    )
+    later = structs.replace(seen, found={"passed": False, "first": None})
+    for evidence in (seen, later, structs.replace(seen, strategy="other")):
+        ledger.keep(evidence)
+    assert ledger.kept("trend") == [(101, later), (100, seen)]
+    assert ledger.trials() == []
