@@ -93,21 +93,51 @@ def changes(strengths: Any, resize: Any, before: Any, wakes: Any) -> tuple[int, 
 
 
 @compiled
-def window_means(values: Any, length: int, columns: int, out: Any) -> None:
-    """Write the mean of the last `length` rows of flat (n, columns) values: each row sums its own, oldest first."""
-    first = (length - 1) * columns
+def window_means(values: Any, window: tuple[int, int], room: Any, out: Any) -> None:
+    """Write the mean of the last rows of flat (n, columns) values, `window` = (rows, columns); NaN before there are.
+
+    `room`, of shape (2, block_room(*window)), is for what a block is made of.
+    """
+    length, first = window[0], (window[0] - 1) * window[1]
     for i in range(min(first, len(out))):
         out[i] = np.nan
     for start in range(first, len(out), _BLOCK):
         part = out[start : start + _BLOCK]
-        for i in range(len(part)):
-            part[i] = 0.0
-        for back in range(length - 1, -1, -1):
-            window = values[start - back * columns : start - back * columns + len(part)]
-            for i in range(len(part)):
-                part[i] += window[i]
+        source = values[start - first : start + len(part)]
+        for i in range(len(source)):
+            room[0, i] = source[i]
+        _add_windows((room[0], room[1]), len(source), window, part)
         for i in range(len(part)):
             part[i] /= length
+
+
+@leaf
+def _add_windows(rooms: tuple[Any, Any], known: int, window: tuple[int, int], out: Any) -> None:
+    """Write the sum of each window of the first of `rooms`, whose first `known` numbers count.
+
+    Sums of 1, 2, 4... rows are made of those before: 50 rows take 7 additions, and a NaN is in its own windows only.
+    """
+    (sums, doubled), (left, width), offset = rooms, window, 0
+    for i in range(len(out)):
+        out[i] = 0.0
+    while left:
+        if left & 1:
+            part = sums[offset : offset + len(out)]
+            for i in range(len(out)):
+                out[i] += part[i]
+            offset += width
+        left >>= 1
+        if left:
+            known -= width
+            later = sums[width : width + known]
+            for i in range(known):
+                doubled[i] = sums[i] + later[i]
+            sums, doubled, width = doubled, sums, 2 * width
+
+
+def block_room(length: int, columns: int) -> int:
+    """Return how many numbers `window_means` works on at a time."""
+    return _BLOCK + (length - 1) * columns
 
 
 @compiled
@@ -342,6 +372,7 @@ def equity_at(x: Run, rows: Any, held: Any, out: Any) -> None:
         cash += x.owners[W_CASH, owner]
     for k in range(count):  # from the end's cash back to the start's
         cash += _spent(x, k)
+    known = cash / QUANTUM
     for i in range(len(rows)):
         while n < count and x.fills[n, F_ROW] <= rows[i]:
             order = x.fills[n, F_ORDER]
@@ -349,10 +380,12 @@ def equity_at(x: Run, rows: Any, held: Any, out: Any) -> None:
             column = x.slots[S_COLUMN, x.orders[order, O_SLOT]]
             held[0, column] += np.sign(x.orders[order, O_SIZE]) * x.fills[n, F_QUANTITY]
             n += 1
+            known = cash / QUANTUM
         while row < len(x.fees) and row <= rows[i]:
             cash -= x.fees[row]
             row += 1
-        value = cash / QUANTUM
+            known = cash / QUANTUM
+        value = known
         for column in range(held.shape[1]):
             if held[0, column] != 0:
                 close = x.close[last_bar(x.close, column, rows[i]), column]

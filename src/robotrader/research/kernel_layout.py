@@ -147,7 +147,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
 def leaf(function: Callable[P, R]) -> Callable[P, R]:
     """Compile what only compiled code calls."""
-    return cast(Callable[P, R], _numba.njit(no_cpython_wrapper=True, **_OPTIONS)(function))
+    return cast(Callable[P, R], _numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function))
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:

@@ -36,8 +36,8 @@ def _crossovers(panel: Panel, asked: Signals) -> Signals:
 
     def average(length: int) -> Floats:
         if length not in averages:
-            out = np.empty(len(close))
-            kernel.window_means(close, length, len(panel.instruments), out)
+            out, columns = np.empty(len(close)), len(panel.instruments)
+            kernel.window_means(close, (length, columns), np.empty((2, kernel.block_room(length, columns))), out)
             averages[length] = out
         return averages[length]
 
