@@ -145,6 +145,9 @@ def market(rows: int = 60, **cells: float) -> Panel:
     [
         ("one id", [one(), one()], RESEARCH, Friction(costs=cost_model("none"))),
         ("universe twice", [one(universe=(make.SPY.id,) * 2)], RESEARCH, Friction(costs=cost_model("none"))),
+        ("sizes follow the returns", [one(), one(id=StrategyId("t"), sizer="volatility:0.1")], RESEARCH,
+         Friction(costs=cost_model("none"))),
+        ("sizes follow the returns", [one(sizer="kelly:0.5")], RESEARCH, Friction(costs=cost_model("none"))),
         ("capital", [one(capital=D("0.0000001"))], RESEARCH, Friction(costs=cost_model("none"))),
         ("duplicate window", [one()], RiskLimit(profile="w", duplicate_window_s=90_000.0),
          Friction(costs=cost_model("none"))),

@@ -49,7 +49,8 @@ def configs(draw: st.DrawFn, panel: Panel) -> list[StrategyConfig]:
         made.append(StrategyConfig(
             id=StrategyId(f"s{n}"), source=source, universe=panel.ids[: draw(st.integers(1, len(panel.ids)))],
             capital=D(100_000), parameters=dict(parameters), resize=draw(st.sampled_from([None, *Resize])),
-            sizer=draw(st.sampled_from(["fixed:100", "percent:0.3", "all_in", "notional:20000", "atr:0.01"])),
+            sizer=draw(st.sampled_from(["fixed:100", "percent:0.3", "all_in", "notional:20000", "atr:0.01",
+                                        "volatility:0.2", "kelly:0.5"])),
         ))  # fmt: skip
     return made
 

@@ -24,7 +24,7 @@ D = Decimal
 CASES = int(os.environ.get("QUIET_CASES", "200"))
 THREE = (make.SPY, make.QQQ, stock("XOM"))
 DRAWN = f"{Path(__file__).parents[1] / 'differential' / 'drawn_strategy.py'}:Drawn"
-SIZERS = ("fixed:100", "percent:0.3", "all_in", "notional:20000", "atr:0.01")
+SIZERS = ("fixed:100", "percent:0.3", "all_in", "notional:20000", "atr:0.01", "volatility:0.2", "kelly:0.5")
 LIMITS = (
     RESEARCH, RESEARCH, PAPER, RiskLimit(profile="position", max_position_equity_ratio=D("0.5")),
     RiskLimit(profile="rates", messages_per_s=1, bursts_per_s_strategy=1),

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from robotrader.bootstrap.data import scan_bars
 from robotrader.bootstrap.storage import reader
-from robotrader.bootstrap.trials import evidence
+from robotrader.bootstrap.trials import known_since
 from robotrader.data.instruments import instrument_of
 from robotrader.model import ConfigError, DataError, InstrumentId
 
@@ -44,15 +44,14 @@ def run_folder(name: str, state: Path) -> Path:
 def recorded_run(name: str, state: Path) -> "RecordedRun":
     """Return a recorded run (see `run_folder`), or with `live` what the journal of the state folder tells.
 
-    What was found about its strategy since, it says too.
+    How many trials its strategy has had since, and what was found about it, it says too.
     """
     from robotrader.research.run_folder import read_run
 
     if name == LIVE:
         return live_run(state)
     run = read_run(run_folder(name, state))
-    later = {field: found for field, found in evidence(state, run.facts).items() if found}
-    return structs.replace(run, facts={**run.facts, **later})
+    return structs.replace(run, facts={**run.facts, **known_since(state, run)})
 
 
 def live_run(state: Path) -> "RecordedRun":

@@ -62,10 +62,12 @@ async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: 
     from robotrader.engine.inbox import Inbox
     from robotrader.engine.runner import Runner
     from robotrader.engine.world import World
+    from robotrader.portfolio.sizing import looks_back
     from robotrader.strategy.loading import load_strategy, trailing_source
 
     inbox, where = Inbox(), settings.broker
-    warmup = max(load_strategy(s.source, s.parameters).manifest.warmup_bars for s in settings.strategies)
+    declared = [load_strategy(s.source, s.parameters).manifest.warmup_bars for s in settings.strategies]
+    warmup = max(*declared, looks_back(t for s in settings.strategies for t in (s.sizer, s.stop_loss, s.take_profit)))
     connection = IbkrConnection(inbox, account=where.account, account_prefix=where.account_prefix,
                                 lock_step=where.lock_step)  # fmt: skip
     clock = BrokerClock(connection.request_time) if where.lock_step else SystemClock(now)

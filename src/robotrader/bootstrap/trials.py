@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from robotrader.adapters.sql.trials import TrialLedger
     from robotrader.data.panel import Panel
     from robotrader.research.backtest import BacktestResult
+    from robotrader.research.recorded import RecordedRun
     from robotrader.research.trials import Trial, TrialSpec
 
 Configured = tuple[str, Mapping[str, int | float]]
@@ -78,7 +79,7 @@ def counted_backtest(
     -------
     tuple
         The result, and fields of its summary: `trial`, `trials`, `effective_trials`, `deflated_sharpe`,
-        `minimum_backtest_years`, `source_hash`, `parameters`, and those of `evidence`.
+        `minimum_backtest_years`, `source_hash`, `parameters`, and `checks` and `walkforward`, None where nobody looked.
     """
     from robotrader.research.trials import daily_returns, deflate
 
@@ -115,18 +116,24 @@ def keep_evidence(
         ledger.keep(Evidence(kind=Purpose(kind), found=dict(found), **about))
 
 
-def evidence(state: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is known of a run's strategy: fields `checks` and `walkforward`, None where nobody looked.
+def known_since(state: Path, run: "RecordedRun") -> dict[str, Any]:
+    """Return what is known by now of a recorded backtest, as `counted_backtest` tells it; nothing of one of elsewhere.
 
-    `facts` say which: its `strategy`, `source_hash`, `parameters` and `data_hash`. A check is of that code with those
-    parameters, on any data; a walk-forward of that code on that data.
+    A check is of that code with those parameters, on any data; a walk-forward of that code on that data.
     """
     from robotrader.adapters.sql.trials import LEDGER
+    from robotrader.research.trials import daily_returns, deflate
 
-    if not (state / LEDGER).exists():
-        return {"checks": None, "walkforward": None}
+    facts = run.facts
+    if not (state / LEDGER).exists() or "trial" not in facts:
+        return {}
     with trial_ledger(state) as ledger:
-        return _evidence(ledger, facts)
+        specs = [t.spec for t in ledger.trials(facts["strategy"]) if t.number == facts["trial"]]
+        if [(s.source_hash, s.data_hash) for s in specs] != [(facts.get("source_hash"), facts["data_hash"])]:
+            return {}
+        _, returns = daily_returns(run.ts, run.equity, float(run.record.capital))
+        luck = structs.asdict(deflate(returns, *ledger.family(facts["strategy"])))
+        return {**luck, **_evidence(ledger, facts)}
 
 
 def _evidence(ledger: "TrialLedger", facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,9 @@ def backtest(
     end: Annotated[str | None, typer.Option(help="Last session, ISO date.")] = None,
     as_of: AsOf = None,
     cash: Annotated[str, typer.Option(help="Capital.")] = "1000000",
-    sizer: Annotated[str, typer.Option(help="fixed:N, notional:X, percent:R, all_in or atr:R.")] = "fixed:100",
+    sizer: Annotated[
+        str, typer.Option(help="fixed:N, notional:X, percent:R, all_in, atr:R, volatility:R or kelly:F.")
+    ] = "fixed:100",
     resize: Resize = None,
     commission: Annotated[str, typer.Option(help="ibkr_fixed, ibkr_tiered, bps:X or none.")] = "ibkr_fixed",
     slippage: Annotated[str, typer.Option(help="Half spread, bps:X or none.")] = "bps:1",

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import islice
 from typing import NamedTuple
 
 from msgspec import structs
@@ -16,12 +17,13 @@ from robotrader.model import (
     InstrumentId,
     Quote,
 )
-from robotrader.portfolio.sizing import average_true_range
+from robotrader.portfolio.sizing import ATR_BARS, CLOSES, Returns, annual_returns, average_true_range
 
-ATR_BARS = 14
 ADV_SESSIONS = 20
 QUOTE_MAX_AGE_NS = 5 * NANOS_PER_SECOND
 _DAY_NS = 86_400 * NANOS_PER_SECOND
+_SESSION_NS = 23_400 * NANOS_PER_SECOND  # 09:30 to 16:00
+_SESSIONS_A_YEAR = 252
 
 
 class Reference(NamedTuple):
@@ -41,7 +43,7 @@ class _Facts:
         self.last: Bar | None = None
         self.close: Decimal | None = None  # the last bar's, once somebody has asked
         self.quote: Quote | None = None
-        self.bars: deque[Bar] = deque(maxlen=ATR_BARS + 1)
+        self.bars: deque[Bar] = deque(maxlen=CLOSES)
         self.day = -1
         self.volume = 0.0
         self.volumes: deque[float] = deque(maxlen=ADV_SESSIONS)
@@ -132,7 +134,18 @@ class MarketFacts:
         bars = self._facts[iid].bars
         if len(bars) <= ATR_BARS:
             return None
-        return average_true_range([(b.high, b.low, b.close) for b in bars])
+        return average_true_range([(b.high, b.low, b.close) for b in islice(bars, len(bars) - ATR_BARS - 1, None)])
+
+    def returns(self, iid: InstrumentId) -> Returns | None:
+        """Return mean and volatility a year of the returns between the last 63 closes, None before there are 63.
+
+        A year has 252 sessions of 6.5 hours (US stocks); a night between two short bars counts as one bar.
+        """
+        bars = self._facts[iid].bars
+        if len(bars) < CLOSES:
+            return None
+        a_session = max(_SESSION_NS / bars[-1].spec.nanos, 1.0)
+        return annual_returns([b.close for b in bars], _SESSIONS_A_YEAR * a_session)
 
     def average_daily_volume(self, iid: InstrumentId) -> float | None:
         """Return the mean volume of the last 20 complete days, in units; None before there are 20.

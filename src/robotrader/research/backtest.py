@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from robotrader.data.adjust import Adjust, adjust
 from robotrader.data.panel import Floats, Panel
 from robotrader.engine.agenda import Agenda
-from robotrader.engine.market import ATR_BARS
 from robotrader.engine.trader import Trader
 from robotrader.execution.fingerprint import fills_hash, orders_hash
 from robotrader.model import (
@@ -49,6 +47,7 @@ from robotrader.model import (
     Submit,
 )
 from robotrader.research.borrowing import Borrowing
+from robotrader.research.quiet import QuietBars
 from robotrader.simulation.linked import Happened, LinkedOrders
 from robotrader.simulation.venue import FillAt, Venue, VenueChange, VenueFill, VenueOrder
 from robotrader.strategy.contract import PrecomputedRows, SignalSource, strengths
@@ -115,8 +114,7 @@ def run_backtest(
     borrow_rate : Decimal
         What shorts pay a year (see `simulation.costs.borrow_fee`).
     skip_quiet : bool
-        Hand only those bars to the trader at which a strength changes or an order is open; a property
-        test holds the result equal to handing over every bar.
+        Hand only those bars to the trader that may matter (see `research.quiet`).
     keep_commands : bool
         Keep every command of the trader in the result, for comparison with another run.
     revise : callable, optional
@@ -136,7 +134,7 @@ def run_backtest(
     run = _Run(panel, venue, actions, borrow_rate=borrow_rate, keep_commands=keep_commands, revise=revise)
     run.trader.handle(_run_started(strategies, panel, limits))
     if skip_quiet and fill is FillAt.NEXT_OPEN and _can_skip(limits):
-        run.woken(progress)
+        run.woken(QuietBars(panel, run.trader, strategies), progress)
     else:
         run.every(always=fill is FillAt.THIS_CLOSE, progress=progress)
     return run.result(limits.profile, started)
@@ -174,7 +172,6 @@ class _Run:
         self.venue = venue
         self._at_venue = LinkedOrders(venue)
         self._wakes = np.zeros(len(panel), dtype=np.bool_)
-        self._looks_back = 1
         self.trader = Trader(self._source)
         symbols = {i.symbol for i in panel.instruments}
         self._actions = tuple(a for a in actions if {a.symbol, a.successor or a.symbol} <= symbols)
@@ -204,8 +201,6 @@ class _Run:
         source = PrecomputedRows(rows, self.panel.ts)
         every_view = (config.resize or strategy.manifest.resize) is Resize.EVERY_BAR
         self._wakes |= source.wakes(every_view=every_view)
-        if any(text and "atr:" in text for text in (config.sizer, config.stop_loss, config.take_profit)):
-            self._looks_back = ATR_BARS + 1
         return strategy.manifest, source
 
     def every(self, *, always: bool, progress: Callable[[int], None] | None) -> None:
@@ -215,28 +210,19 @@ class _Run:
             if progress is not None and row % _REPORT_EVERY == 0:
                 progress(row)
 
-    def woken(self, progress: Callable[[int], None] | None) -> None:
-        """Hand over only the rows at which something looks: wakes, what they look back at, and rows after an order."""
+    def woken(self, quiet: QuietBars, progress: Callable[[int], None] | None) -> None:
+        """Hand over only the rows at which something looks: wakes, what they look back at, rows with open orders."""
+        self._wakes[-1:] = True
         done = -1
-        for wake in np.flatnonzero(self._looked_at()).tolist():
-            while self._busy and done + 1 < wake:
-                done += 1
-                self._step(done, self.panel.cross_section(done), always=False)
+        for wake in np.flatnonzero(quiet.looked_at(self._wakes)).tolist():
+            while self._busy and done + 1 < wake and (rows := quiet.next_rows(done, wake)):
+                for row in rows:
+                    self._step(row, self.panel.cross_section(row), always=False)
+                done = rows[-1]
             done = wake
             self._step(wake, self.panel.cross_section(wake), always=False)
             if progress is not None:
                 progress(wake)
-
-    def _looked_at(self) -> NDArray[np.bool_]:
-        """Return the wakes and the last row, with the bars of every instrument that count there, shape (n_bars,)."""
-        self._wakes[-1:] = True
-        out, rows = self._wakes.copy(), np.flatnonzero(self._wakes)
-        for column in self.panel.close.T:
-            known = np.flatnonzero(~np.isnan(column))
-            last = np.searchsorted(known, rows, side="right") - 1
-            for back in range(self._looks_back if len(known) else 0):
-                out[known[np.maximum(last - back, 0)]] = True
-        return out
 
     @property
     def _busy(self) -> bool:

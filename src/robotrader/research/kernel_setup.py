@@ -75,6 +75,7 @@ def check_supported(
     rated = (limits.messages_per_s, limits.messages_per_s_instrument, limits.bursts_per_s_strategy)
     reasons = {
         "two strategies have one id": len(set(ids)) < len(ids),
+        "sizes follow the returns": any(parse_sizer(c.sizer).rule not in _SIZERS for c in configs),
         "an instrument is in a universe twice": any(len(set(c.universe)) < len(c.universe) for c in configs),
         "a strategy has stops, targets or time exits, and bars overlap": (
             protected(configs) and bool(np.any(panel.opened[1:] < panel.ts[:-1]))

@@ -146,7 +146,8 @@ def _selection(run: RecordedRun) -> Iterator[tuple[str, str]]:
     else:
         deflated, alike = facts.get("deflated_sharpe"), facts.get("effective_trials")
         said = "unknown because too few returns differ" if deflated is None else f"{deflated:.2f}"
-        counted = f"{trials} trials of this strategy" + ("" if alike is None else f" ({alike:.1f} independent ones)")
+        counted = f"{trials} {'trial' if trials == 1 else 'trials'} of this strategy"
+        counted += "" if alike is None else f" ({alike:.1f} independent ones)"
         verdict = "" if deflated is None else " (0.95 is the bar)"
         yield "note" if (deflated or 0) >= 0.95 else "stop", f"{counted}: deflated Sharpe {said}{verdict}."
     checks, walked = facts.get("checks"), facts.get("walkforward")

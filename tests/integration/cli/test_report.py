@@ -25,7 +25,7 @@ def test_a_backtest_leaves_its_tearsheet_and_report_makes_the_same(tmp_path: Pat
     assert json.loads(Path(answer["file"]).with_suffix(".json").read_text("utf-8"))["run_id"] == found["run_id"]
     assert answer["figures"]["Sharpe"] == found["sharpe"]
     assert {c["level"] for c in answer["cautions"]} <= {"stop", "warn", "note"}
-    assert any("trials of this strategy" in c["text"] for c in answer["cautions"])
+    assert any("1 trial of this strategy" in c["text"] for c in answer["cautions"])
 
 
 def test_a_run_is_found_by_its_id_and_as_the_latest(state: Path) -> None:
@@ -53,6 +53,7 @@ def test_a_report_says_what_was_found_about_the_strategy_since_it_ran(state: Pat
     ask("report", kept["run_id"], state=state)
     sheet = json.loads((state / "runs" / kept["run_id"] / "tearsheet.json").read_text("utf-8"))
     assert len(sheet["sections"]["folds"]["rows"]) == len(found["folds"])
+    assert "5 trials of this strategy" in cautions(kept["run_id"])
     again = ask(*AAPL, "-p", "fast=30", state=state)
     assert (again["checks"]["passed"], again["walkforward"]["folds"]) == (True, found["folds"])
 

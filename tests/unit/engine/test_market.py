@@ -5,8 +5,9 @@ from decimal import Decimal
 import pytest
 from msgspec import structs
 
-from robotrader.engine.market import ADV_SESSIONS, ATR_BARS, MarketFacts
+from robotrader.engine.market import ADV_SESSIONS, MarketFacts
 from robotrader.model import Bar, BarSpec, CorporateActionKind, InstrumentId, Quote
+from robotrader.portfolio.sizing import ATR_BARS, CLOSES
 from tests import builders as make
 
 SPY = make.SPY.id
@@ -67,6 +68,33 @@ def test_the_atr_needs_a_bar_more_than_its_length() -> None:
     days = [bar(n) for n in range(ATR_BARS + 1)]
     assert market(*days[:-1]).atr(SPY) is None
     assert market(*days).atr(SPY) == 2
+
+
+def test_the_atr_forgets_what_is_older_than_its_length() -> None:
+    wide = structs.replace(bar(0), high=200.0)
+    assert market(wide, *[bar(n + 1) for n in range(ATR_BARS + 1)]).atr(SPY) == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "bars_a_year"), [(BarSpec.DAY, 252), (BarSpec.HOUR, 252 * 6.5), (BarSpec.MINUTE, 98_280)]
+)
+def test_returns_need_63_closes_and_are_of_a_year(spec: BarSpec, bars_a_year: float) -> None:
+    bars = [bar(n, spec=spec, close=101.0 if n % 2 else 100.0) for n in range(CLOSES)]
+    assert market(*bars[:-1]).returns(SPY) is None
+    found = market(bar(-1, spec=spec, close=1.0), *bars).returns(SPY)  # the oldest is forgotten
+    up, down = 1 / 100, -1 / 101  # 31 of each
+    assert found is not None
+    assert float(found.mean) == pytest.approx((up + down) / 2 * bars_a_year)
+    assert float(found.volatility) ** 2 == pytest.approx(((up - down) / 2) ** 2 * 62 / 61 * bars_a_year)
+
+
+def test_a_split_is_no_return() -> None:
+    one = market(*[bar(n, close=100.0) for n in range(CLOSES - 1)])
+    one.update((bar(CLOSES - 1, close=50.0),))
+    one.convert(make.due(make.split(2, day=CLOSES - 1)))
+    found = one.returns(SPY)
+    assert found is not None
+    assert found.mean == found.volatility == 0
 
 
 def test_bars_of_unknown_instruments_are_ignored() -> None:

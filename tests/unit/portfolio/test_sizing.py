@@ -3,15 +3,27 @@
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from robotrader.model import ConfigError
-from robotrader.portfolio.sizing import SizingInputs, average_true_range, parse_sizer, target_quantity
+from robotrader.portfolio.sizing import (
+    Returns,
+    SizingInputs,
+    annual_returns,
+    average_true_range,
+    parse_sizer,
+    target_quantity,
+)
 
 D = Decimal
 
 
 def inputs(*, equity: str = "100000", price: str = "40", multiplier: str = "1", atr: str | None = None) -> SizingInputs:
     return SizingInputs(equity=D(equity), price=D(price), multiplier=D(multiplier), atr=None if atr is None else D(atr))
+
+
+def seen(mean: str, volatility: str, *, direction: int = 1, **more: str) -> SizingInputs:
+    return structs.replace(inputs(**more), returns=Returns(D(mean), D(volatility)), direction=direction)
 
 
 @pytest.mark.parametrize(
@@ -28,14 +40,31 @@ def inputs(*, equity: str = "100000", price: str = "40", multiplier: str = "1", 
         ("atr:0.01", inputs(atr="4", multiplier="5"), D(50)),
         ("atr:0.01", inputs(atr=None), D(0)),
         ("atr:0.01", inputs(atr="0"), D(0)),
+        ("volatility:0.1", seen("0", "0.2"), D(1_250)),  # half of the equity
+        ("volatility:0.1", seen("-0.5", "0.4"), D(625)),
+        ("volatility:0.1", seen("0", "0.4", direction=-1), D(625)),
+        ("volatility:0.1", seen("0", "0.2", multiplier="5"), D(250)),
+        ("volatility:0.1", seen("0", "0.05"), D(2_500)),  # twice the equity would be needed
+        ("volatility:0.1", seen("0", "0"), D(0)),
+        ("volatility:0.1", seen("0", "0.2", equity="-1"), D(0)),
+        ("volatility:0.1", inputs(atr="2"), D(0)),
+        ("kelly:0.5", seen("0.02", "0.2"), D(625)),  # half of 0.02 / 0.04
+        ("kelly:1", seen("0.02", "0.2"), D(1_250)),
+        ("kelly:0.5", seen("0.02", "0.2", direction=-1), D(0)),
+        ("kelly:0.5", seen("-0.02", "0.2"), D(0)),
+        ("kelly:0.5", seen("-0.02", "0.2", direction=-1), D(625)),
+        ("kelly:0.5", seen("0.2", "0.2"), D(2_500)),
+        ("kelly:0.5", seen("0.02", "0"), D(0)),
+        ("kelly:0.5", inputs(), D(0)),
     ],
 )
 def test_each_rule_sizes_as_stated(text: str, facts: SizingInputs, size: Decimal) -> None:
     assert parse_sizer(text).size(facts) == size
 
 
-def test_only_the_atr_rule_asks_for_the_atr() -> None:
-    assert [parse_sizer(t).needs_atr for t in ("atr:0.01", "fixed:1", "all_in")] == [True, False, False]
+def test_a_sizer_says_how_many_bars_it_looks_back_at() -> None:
+    texts = ("fixed:1", "all_in", "atr:0.01", "volatility:0.1", "kelly:0.5")
+    assert [parse_sizer(t).looks_back for t in texts] == [1, 1, 15, 63, 63]
 
 
 @pytest.mark.parametrize(
@@ -59,8 +88,9 @@ def test_a_target_is_floored_in_whole_lots(strength: float, size: str, lot: int,
 
 @pytest.mark.parametrize(
     "text",
-    ["", "fixed", "fixed:", "fixed:x", "fixed:0", "fixed:-1", "fixed:NaN", "fixed:Infinity", "kelly:1", "all_in:1",
-     "notional:-5", "percent:0", "percent:1.01", "atr:2", "FIXED:1"],
+    ["", "fixed", "fixed:", "fixed:x", "fixed:0", "fixed:-1", "fixed:NaN", "fixed:Infinity", "kelly", "all_in:1",
+     "notional:-5", "percent:0", "percent:1.01", "atr:2", "FIXED:1", "kelly:1.01", "kelly:0", "kelly:-0.5",
+     "volatility:1.01", "volatility:nan", "volatility"],
 )  # fmt: skip
 def test_a_sizer_that_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="sizer"):
@@ -80,3 +110,17 @@ def test_the_true_range_counts_gaps() -> None:
 def test_the_true_range_needs_a_close_before() -> None:
     assert average_true_range([(10.0, 8.0, 9.0)]) is None
     assert average_true_range([]) is None
+
+
+def test_returns_are_simple_ones_and_a_year_is_so_many_bars() -> None:
+    # returns 0.1, -0.1, 0.1: mean 1/30, variance of the sample (2 x 1/225 + 4/225) / 2 = 1/75
+    found = annual_returns([100.0, 110.0, 99.0, 108.9], 300)
+    assert found is not None
+    assert float(found.mean) == pytest.approx(10)
+    assert float(found.volatility) == pytest.approx(2)
+
+
+@pytest.mark.parametrize("closes", [[], [10.0, 11.0], [10.0, 0.0, 11.0], [10.0, float("nan"), 11.0], [10.0, -1.0, 2.0],
+                                    [10.0, float("inf"), 11.0]])  # fmt: skip
+def test_too_few_closes_or_closes_that_are_no_prices_have_no_returns(closes: list[float]) -> None:
+    assert annual_returns(closes, 252) is None
