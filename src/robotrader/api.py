@@ -173,7 +173,7 @@ def load(
 def backtest(
     strategy: str | type[Any], data: Data | str, parameters: Parameters | None = None, *, cash: float = 1_000_000,
     sizer: str = "fixed:100", resize: str | None = None, stop_loss: str | None = None, take_profit: str | None = None,
-    costs: Costs = PESSIMISTIC, limits: str = "research", engine: str = "auto",
+    time_exit: str | None = None, costs: Costs = PESSIMISTIC, limits: str = "research", engine: str = "auto",
 ) -> Result:  # fmt: skip
     """Run one backtest; it is counted in the trial ledger, whatever it shows.
 
@@ -183,7 +183,7 @@ def backtest(
         Library id, `path/to/file.py:Class`, or a class with PARAMETERS, manifest and signals().
     data : Data or str
         What `load` returned, or the name of a dataset.
-    cash, sizer, resize, stop_loss, take_profit, limits, engine
+    cash, sizer, resize, stop_loss, take_profit, time_exit, limits, engine
         As `robotrader backtest` takes them.
     costs : Costs
         Commission, half a spread, impact, borrow fee, and which price fills.
@@ -201,6 +201,7 @@ def backtest(
     config = structs.replace(
         _configured(strategy, bars, parameters or {}, cash=cash), sizer=sizer,
         resize=Resize(resize) if resize else None, stop_loss=stop_loss, take_profit=take_profit,
+        time_exit=time_exit,
     )  # fmt: skip
     raw, counted = counted_backtest(
         bars.state, config, bars.panel, data_hash=bars.hash, costs=_exact(costs), limits=limits,

@@ -50,10 +50,15 @@ def test_bars_come_out_as_a_frame_of_those_that_are_there(tmp_path: Path) -> Non
 
 
 def test_a_backtest_finds_what_the_command_line_finds(data: api.Data, tmp_path: Path) -> None:
-    found = api.backtest("sma_crossover", data, {"fast": 5, "slow": 20}, cash=50_000, sizer="percent:0.5").metrics
+    found = api.backtest(
+        "sma_crossover", data, {"fast": 5, "slow": 20}, cash=50_000, sizer="percent:0.5", stop_loss="percent:0.05",
+        take_profit="atr:4", time_exit="20d",
+    ).metrics  # fmt: skip
     said = command(
         "backtest", "sma_crossover", "--data", "sample:AAPL", "--start", "2005-01-01", "--end", "2006-12-31",
-        "-p", "fast=5", "-p", "slow=20", "--cash", "50000", "--sizer", "percent:0.5", "--json", state=tmp_path,
+        "-p", "fast=5", "-p", "slow=20", "--cash", "50000", "--sizer", "percent:0.5",
+        "--stop-loss", "percent:0.05", "--take-profit", "atr:4", "--time-exit", "20d",
+        "--json", state=tmp_path,
     ).json  # fmt: skip
     own = {"seconds", "bars_per_second", "trial", "trials", "effective_trials", "deflated_sharpe",
            "minimum_backtest_years", "as_of", "schema_version", "code_hash"}  # fmt: skip
