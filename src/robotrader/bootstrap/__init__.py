@@ -17,6 +17,7 @@ from robotrader.bootstrap.data import (
     with_actions,
 )
 from robotrader.bootstrap.ingest import BackfillOptions, backfill
+from robotrader.bootstrap.kill import Takeover, instead_of_trader, kill
 from robotrader.bootstrap.reports import RUNS, recorded_run, run_folder, write_pdf
 from robotrader.bootstrap.research import Costs, backtest, venue_of
 from robotrader.bootstrap.screen import DashboardOptions, dashboard, dashboard_port, login_link
@@ -60,6 +61,7 @@ __all__ = [
     "DashboardOptions",
     "GatewayOptions",
     "MaintenanceReport",
+    "Takeover",
     "archive",
     "archive_bars",
     "back_up",
@@ -80,9 +82,11 @@ __all__ = [
     "import_actions",
     "import_data",
     "in_another_process",
+    "instead_of_trader",
     "journal_place",
     "journal_rows",
     "keep_evidence",
+    "kill",
     "library",
     "load_data",
     "login_link",

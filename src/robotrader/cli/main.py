@@ -13,6 +13,7 @@ from robotrader.cli import (
     demo,
     doctor,
     explore,
+    kill,
     process,
     read,
     reconcile,
@@ -47,7 +48,8 @@ def _options(
 
 
 for module in (
-    demo, simulate, explore, report, strategy, trials, process, read, control, reconcile, db, data, settings, doctor,
+    demo, simulate, explore, report, strategy, trials, process, read, control, kill, reconcile, db, data, settings,
+    doctor,
 ):  # fmt: skip
     module.register(app)
 

@@ -8,10 +8,10 @@ import pytest
 from tests.integration.cli.commands import ask, run
 
 HELPED = [
-    "status", "positions", "orders", "fills", "why", "halt", "reduce", "resume", "db", "db migrate", "db verify",
-    "db stats", "data", "data list", "data import", "data check", "data release", "data seed", "config", "config show",
-    "config validate", "config schema", "init", "doctor", "strategy", "strategy list", "strategy check", "sweep",
-    "walkforward", "montecarlo", "report", "trials",
+    "status", "positions", "orders", "fills", "why", "halt", "reduce", "resume", "cancel-all", "flatten", "db",
+    "db migrate", "db verify", "db stats", "data", "data list", "data import", "data check", "data release",
+    "data seed", "config", "config show", "config validate", "config schema", "init", "doctor", "strategy",
+    "strategy list", "strategy check", "sweep", "walkforward", "montecarlo", "report", "trials",
 ]  # fmt: skip
 
 ON_NOTHING: list[tuple[str, dict[str, Any]]] = [
