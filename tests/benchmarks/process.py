@@ -17,11 +17,15 @@ def robotrader(*arguments: str) -> dict[str, Any]:
     return {**found.pop("result"), **found}
 
 
-def measured(command: list[str]) -> dict[str, Any]:
-    """Run a command that prints JSON: `result`, `wall` seconds, and `peak_mb` of its largest process."""
+def measured(command: list[str], *, path: Path | None = None) -> dict[str, Any]:
+    """Run a command that prints JSON: `result`, `wall` seconds, and `peak_mb` of its largest process.
+
+    `path` is looked for modules first.
+    """
+    environment = _environment() | ({} if path is None else {"PYTHONPATH": str(path)})
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         started = time.perf_counter()
-        child = subprocess.Popen(command, stdout=out, stderr=err, env=_environment())
+        child = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
         _, status, used = os.wait4(child.pid, 0)  # the figures of this process and what it waited for, no other's
         wall = time.perf_counter() - started
         child.returncode = os.waitstatus_to_exitcode(status)

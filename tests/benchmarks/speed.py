@@ -4,13 +4,16 @@ Every row has the gate, costs and the ledger on, and checks its result against a
 """
 
 import json
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import robotrader as package
 from robotrader.data.panel import Panel
 from robotrader.model import StrategyConfig, StrategyId
 from robotrader.research.backtest import BacktestResult, run_backtest
@@ -120,6 +123,20 @@ def whole(name: str, data: str, engine: str, *, rounds: int, target: float) -> R
     return Row(f"{name}, whole process, {engine}", same, min(r["wall"] for r in runs[1:]), target)
 
 
+def cold() -> Row:
+    """Run from a copy of the package that nobody has run: the kernel of exits, the larger one, is compiled first."""
+    command = ("backtest", "sma_crossover", "--data", "sample:AAPL", *COSTS, "--stop-loss", "trailing_percent:0.05",
+               "--time-exit", "20d", "--engine")  # fmt: skip
+    other = robotrader(*command, "event")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "robotrader"
+        shutil.copytree(Path(package.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        found = measured([sys.executable, "-m", "robotrader", *command, "fast", "--json"], path=Path(folder))
+        fresh = any(copy.glob("research/__pycache__/kernel-*"))
+    same = fresh and all(found["result"][name] == other[name] for name in ("orders_hash", "fills_hash", "final_equity"))
+    return Row("3,270 daily bars with exits, whole process, cold: compiled first", same, found["wall"], 15.0)
+
+
 ELSEWHERE = {"W1 fast": 0.13, "W1 nautilus": 8.3, "W1 backtesting": 4.7, "W2 fast": 0.68, "W2 nautilus": 19.0}
 """What others took on two cores of another machine (`../shared/peers/results.md`), where they are not here."""
 
@@ -151,6 +168,7 @@ def rows(folder: Path, rounds: int, others: list[peers.Found]) -> list[Row]:
         swept(folder / "w3.parquet"),
         whole("W1", str(path), "fast", rounds=rounds, target=1.5),
         whole("3,270 daily bars", "sample:AAPL", "auto", rounds=rounds, target=2.0),
+        cold(),
         Row("W1, plain NumPy without gate, ledger, orders", True, plain),
     ]  # fmt: skip
 
