@@ -28,7 +28,7 @@ from robotrader.research.backtest import BacktestResult
 from robotrader.research.metrics import SESSIONS_PER_YEAR
 from robotrader.research.report import summary
 from robotrader.simulation.matching import FillAt
-from robotrader.strategy.loading import register
+from robotrader.strategy.loading import id_of, register
 
 __all__ = ["Costs", "Data", "Result", "Sweep", "backtest", "load", "report", "sweep", "trials"]
 
@@ -281,8 +281,8 @@ def _configured(strategy: str | type[Any], data: Data, parameters: Parameters, *
     if not 0 < cash < float("inf"):
         raise ConfigError(f"cash must be a positive amount; found {cash!r}")
     source = strategy if isinstance(strategy, str) else register(strategy)
-    name = strategy.rpartition(":")[2] if isinstance(strategy, str) else strategy.__name__
-    return StrategyConfig(id=StrategyId(name), source=source, universe=data.panel.ids, capital=Decimal(str(cash)),
+    name = id_of(strategy) if isinstance(strategy, str) else StrategyId(strategy.__name__)
+    return StrategyConfig(id=name, source=source, universe=data.panel.ids, capital=Decimal(str(cash)),
                           parameters=dict(parameters))  # fmt: skip
 
 

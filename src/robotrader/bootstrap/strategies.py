@@ -10,7 +10,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robotrader.bootstrap.trials import Configured, keep_evidence
+from robotrader.bootstrap.trials import Configured, keep_evidence, trial_ledger
 from robotrader.model import ConfigError, Manifest, StrategyError
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def check_strategy(
     Raises
     ------
     ConfigError
-        The strategy cannot be loaded, or the dataset has bars of another length than it declares.
+        The strategy cannot be loaded, the dataset has bars of another length than it declares, or the trial ledger
+        cannot be written.
     """
     from robotrader.bootstrap.data import load_data
     from robotrader.strategy import checks
@@ -48,6 +49,9 @@ def check_strategy(
     if panel.spec is not manifest.bar_spec:
         raise ConfigError(f"{strategy[0]} declares bars of {manifest.bar_spec}, {data} has {panel.spec}: "
                           "name a dataset of its own with --data")  # fmt: skip
+
+    with trial_ledger(state):
+        pass  # a place that cannot keep what is found is told before the work, not after it
 
     def elsewhere(shown: "Panel") -> "Floats":
         found = in_another_process([(strategy, shown)])[0]

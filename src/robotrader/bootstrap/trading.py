@@ -67,7 +67,7 @@ async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: 
 
     inbox, where = Inbox(), settings.broker
     declared = [load_strategy(s.source, s.parameters).manifest.warmup_bars for s in settings.strategies]
-    warmup = max(*declared, looks_back(t for s in settings.strategies for t in (s.sizer, s.stop_loss, s.take_profit)))
+    warmup = max(*declared, looks_back(settings.strategies))
     connection = IbkrConnection(inbox, account=where.account, account_prefix=where.account_prefix,
                                 lock_step=where.lock_step)  # fmt: skip
     clock = BrokerClock(connection.request_time) if where.lock_step else SystemClock(now)

@@ -85,35 +85,37 @@ def counted_backtest(
 
     with trial_ledger(state) as ledger:
         spec = trial_spec(config, panel, data_hash=data_hash, limits=limits, costs=costs)
-        about = {"strategy": config.id, "data_hash": data_hash, **_identity((config.source, config.parameters))}
+        known = {"source_hash": spec.source_hash, "parameters": _parameters((config.source, config.parameters))}
         (number,) = ledger.begin([spec])
         result = backtest([config], panel, limits=limits, costs=costs, **options)
         days, returns = daily_returns(panel.ts, result.equity, float(config.capital))
         ledger.finish(days, {number: returns})
         found = deflate(returns, *ledger.family(config.id))
-        known = {name: about[name] for name in ("source_hash", "parameters")} | _evidence(ledger, about)
+        known |= _evidence(ledger, {"strategy": config.id, "data_hash": data_hash, **known})
     return result, {"trial": number, **structs.asdict(found), **known}
 
 
-def _identity(configured: Configured) -> dict[str, Any]:
-    """Return what tells a strategy apart: the hash of its source, and all parameters, with defaults."""
-    from robotrader.research.trials import source_hash
+def _parameters(configured: Configured) -> dict[str, int | float]:
+    """Return all parameters of a strategy, those that nobody gave at their defaults."""
     from robotrader.strategy.loading import load_strategy
 
-    strategy = load_strategy(*configured)
-    declared = {name: p.default for name, p in strategy.PARAMETERS.items()}
-    return {"source_hash": source_hash(strategy), "parameters": {**declared, **configured[1]}}
+    declared = load_strategy(*configured).PARAMETERS
+    return {**{name: p.default for name, p in declared.items()}, **configured[1]}
 
 
 def keep_evidence(
     state: Path, kind: str, strategy: StrategyId, configured: Configured, *, data_hash: str, found: Mapping[str, Any]
 ) -> None:
     """Remember what `kind` (check, walkforward) found about a strategy, for the tearsheets of its runs."""
-    from robotrader.research.trials import Evidence, Purpose
+    from robotrader.research.trials import Evidence, Purpose, source_hash
+    from robotrader.strategy.loading import load_strategy
 
-    about = {"strategy": strategy, "data_hash": data_hash, **_identity(configured)}
+    seen = Evidence(
+        kind=Purpose(kind), strategy=strategy, source_hash=source_hash(load_strategy(*configured)),
+        parameters=_parameters(configured), data_hash=data_hash, found=dict(found),
+    )  # fmt: skip
     with trial_ledger(state) as ledger:
-        ledger.keep(Evidence(kind=Purpose(kind), found=dict(found), **about))
+        ledger.keep(seen)
 
 
 def known_since(state: Path, run: "RecordedRun") -> dict[str, Any]:

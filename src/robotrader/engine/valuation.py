@@ -21,7 +21,7 @@ from robotrader.model import (
     money,
 )
 from robotrader.portfolio.ledger import Ledger
-from robotrader.portfolio.sizing import CLOSES, Sizer, SizingInputs, target_quantity
+from robotrader.portfolio.sizing import Sizer, SizingInputs, target_quantity
 from robotrader.risk.checks import is_reducing
 
 
@@ -67,13 +67,13 @@ class Valuation:
         else:
             equity = self.book_equity(signal.strategy)
             atr = self._market.atr(iid) if sizer.rule == "atr" else None
-            returns = self._market.returns(iid) if sizer.looks_back == CLOSES else None
+            returns = self._market.returns(iid) if sizer.needs_returns else None
             size = sizer.size(SizingInputs(
                 equity=equity, price=price, multiplier=instrument.multiplier, atr=atr, returns=returns,
                 direction=1 if signal.strength >= 0 else -1,
             ))  # fmt: skip
             sizing = {"sizer": sizer.text, "equity": str(equity), "price": str(price), "atr": str(atr)}
-            if sizer.looks_back == CLOSES:
+            if sizer.needs_returns:
                 sizing |= {name: str(returns and getattr(returns, name)) for name in ("mean", "volatility")}
         quantity = target_quantity(signal.strength, size, instrument.lot)
         return Target(strategy=signal.strategy, instrument=iid, ts_event=signal.ts_event, quantity=quantity,

@@ -10,12 +10,13 @@ from math import fsum, sqrt
 
 from msgspec import Struct
 
-from robotrader.model import ConfigError
+from robotrader.model import ConfigError, StrategyConfig
 
 ATR_BARS = 14
 CLOSES = 63
-_RATIOS = {"percent", "atr", "volatility", "kelly"}
-LOOK_BACK = {"atr": ATR_BARS + 1, "volatility": CLOSES, "kelly": CLOSES}
+_BY_RETURNS = {"volatility", "kelly"}
+_RATIOS = {"percent", "atr", *_BY_RETURNS}
+_LOOK_BACK = {"atr": ATR_BARS + 1, **dict.fromkeys(_BY_RETURNS, CLOSES)}
 """How many of the last bars a rule needs, where it needs more than one."""
 
 
@@ -63,7 +64,7 @@ class Sizer(Struct, frozen=True):
         unit = inputs.price * inputs.multiplier
         if self.rule == "notional":
             return self.value / unit
-        if self.rule in {"volatility", "kelly"}:
+        if self.needs_returns:
             return max(inputs.equity, Decimal(0)) * self._share(inputs) / unit
         budget = max(inputs.equity, Decimal(0)) * self.value
         if self.rule == "atr":
@@ -84,14 +85,15 @@ class Sizer(Struct, frozen=True):
         return self.rule if self.rule == "all_in" else f"{self.rule}:{self.value}"
 
     @property
-    def looks_back(self) -> int:
-        """Return how many of the last bars its size depends on."""
-        return LOOK_BACK.get(self.rule, 1)
+    def needs_returns(self) -> bool:
+        """Tell whether `SizingInputs.returns` is used."""
+        return self.rule in _BY_RETURNS
 
 
-def looks_back(texts: Iterable[str | None]) -> int:
-    """Return how many of the last bars such sizers and exits depend on."""
-    return max([1, *(bars for text in texts if text for rule, bars in LOOK_BACK.items() if f"{rule}:" in text)])
+def looks_back(strategies: Iterable[StrategyConfig]) -> int:
+    """Return how many of the last bars sizes and exits of strategies depend on."""
+    texts = [text for c in strategies for text in (c.sizer, c.stop_loss, c.take_profit) if text]
+    return max([1, *(bars for text in texts for rule, bars in _LOOK_BACK.items() if f"{rule}:" in text)])
 
 
 def parse_sizer(text: str) -> Sizer:

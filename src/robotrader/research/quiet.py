@@ -29,7 +29,7 @@ class QuietBars:
         self._panel, self._trader = panel, trader
         self._columns = {iid: k for k, iid in enumerate(panel.ids)}
         self._known = [np.flatnonzero(~np.isnan(column)) for column in panel.close.T]
-        self._looks_back = looks_back(text for c in strategies for text in (c.sizer, c.stop_loss, c.take_profit))
+        self._looks_back = looks_back(strategies)
         self._exits = {c.id: (c.stop_loss is not None) + (c.take_profit is not None) for c in strategies}
         self._trails = {c.id: float(c.stop_loss.removeprefix(_TRAILING))
                         for c in strategies if c.stop_loss and c.stop_loss.startswith(_TRAILING)}  # fmt: skip

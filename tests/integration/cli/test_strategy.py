@@ -52,6 +52,13 @@ def test_people_read_what_failed_where_and_what_to_do(state: Path) -> None:
     assert lines[-1] == "do not trust its backtests: it fails truncation"
 
 
+def test_where_nothing_can_be_kept_it_is_said_before_the_work(state: Path) -> None:
+    state.write_text("no folder", encoding="utf-8")
+    ran = run("strategy", "check", f"{BROKEN}:KnowsTheEnd", state=state)
+    assert ran.code == 5, "and not 1, as its verdict would be"
+    assert "--state" in ran.err
+
+
 def test_what_cannot_be_checked_is_refused(state: Path) -> None:
     check = ("strategy", "check")
     assert "unknown strategy" in ask(*check, "nothing", state=state, code=5)["error"]

@@ -5,15 +5,17 @@ from decimal import Decimal
 import pytest
 from msgspec import structs
 
-from robotrader.model import ConfigError
+from robotrader.model import ConfigError, StrategyConfig, StrategyId
 from robotrader.portfolio.sizing import (
     Returns,
     SizingInputs,
     annual_returns,
     average_true_range,
+    looks_back,
     parse_sizer,
     target_quantity,
 )
+from tests import builders as make
 
 D = Decimal
 
@@ -62,9 +64,18 @@ def test_each_rule_sizes_as_stated(text: str, facts: SizingInputs, size: Decimal
     assert parse_sizer(text).size(facts) == size
 
 
-def test_a_sizer_says_how_many_bars_it_looks_back_at() -> None:
-    texts = ("fixed:1", "all_in", "atr:0.01", "volatility:0.1", "kelly:0.5")
-    assert [parse_sizer(t).looks_back for t in texts] == [1, 1, 15, 63, 63]
+@pytest.mark.parametrize(
+    ("rules", "bars"),
+    [
+        ({"sizer": "fixed:1"}, 1), ({"sizer": "all_in", "stop_loss": "percent:0.05"}, 1), ({"sizer": "atr:0.01"}, 15),
+        ({"sizer": "volatility:0.1"}, 63), ({"sizer": "kelly:0.5", "stop_loss": "atr:2"}, 63),
+        ({"stop_loss": "trailing_atr:2"}, 15), ({"take_profit": "atr:3"}, 15),
+    ],
+)  # fmt: skip
+def test_sizes_and_exits_look_back_at_as_many_bars_as_their_rules_take(rules: dict[str, str], bars: int) -> None:
+    plain = StrategyConfig(id=StrategyId("s"), source="s", universe=(make.SPY.id,), capital=D(1_000))
+    assert looks_back([plain, structs.replace(plain, **rules)]) == bars
+    assert looks_back([]) == 1
 
 
 @pytest.mark.parametrize(
