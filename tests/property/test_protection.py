@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from robotrader.model import OrderState, TradingState
@@ -78,8 +78,12 @@ async def played(said: list[float], deeds: list[tuple[str, int, int]], policy: d
     return story.floor
 
 
+GROWS = [("bar", 0, 0), ("fill", 0, 120), ("bar", 0, 0), ("fill", 1, 120)]
+
+
 @pytest.mark.parametrize("slow", [False, True])
 @given(said=strengths, deeds=st.lists(st.one_of(moments, moments, fills, ends), max_size=30), policy=policies)
+@example(said=[0.5] + [1.0] * (DAYS - 1), deeds=GROWS, policy={"stop_loss": "percent:0.05"})  # chance may miss it
 def test_at_rest_the_stops_are_for_what_is_held(
     slow: bool, said: list[float], deeds: list[tuple[str, int, int]], policy: dict[str, str]
 ) -> None:
