@@ -5,6 +5,7 @@ finds, and a task whose worker died is simply run again.
 """
 
 import multiprocessing
+import multiprocessing.resource_tracker
 import os
 import signal
 import tempfile
@@ -109,6 +110,17 @@ class Workers:
                 yield pending.pop(future), future.result()
 
 
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Let Ctrl-C wait, and never reach threads and processes begun inside the block: ending them is the parent's."""
+    multiprocessing.resource_tracker.ensure_running()  # as it starts it would unblock the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Inline(Executor):
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -124,11 +136,17 @@ def _inline() -> Iterator[tuple[Executor, Losses]]:
     yield _Inline(), (BrokenExecutor,)
 
 
+class _Pool(ProcessPoolExecutor):
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        with _no_interrupts():  # this may begin a worker
+            return super().submit(function, *args, **kwargs)
+
+
 @contextmanager
 def _processes(count: int) -> Iterator[tuple[Executor, Losses]]:
     others = set(multiprocessing.active_children())
     spawn = multiprocessing.get_context("spawn")  # a fork would copy the locks of our threads
-    pool = ProcessPoolExecutor(count, mp_context=spawn, initializer=_begin_worker)
+    pool = _Pool(count, mp_context=spawn, initializer=_begin_worker)
     try:
         yield pool, (BrokenExecutor,)
     except BaseException:
@@ -141,8 +159,7 @@ def _processes(count: int) -> Iterator[tuple[Executor, Losses]]:
 
 
 def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and end with it, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End with the parent, however it ends."""
     parent = multiprocessing.parent_process()
 
     def follow() -> None:
@@ -162,11 +179,12 @@ def _dask(count: int, scheduler: str | None) -> Iterator[tuple[Executor, Losses]
         raise ConfigError("--executor dask needs the extra cluster: pip install robotrader[cluster]") from None
     with tempfile.TemporaryDirectory(prefix="robotrader-dask-", ignore_cleanup_errors=True) as folder:
         local: Any = LocalCluster
-        cluster = None if scheduler else local(
-            n_workers=count, threads_per_worker=1, host="127.0.0.1", local_directory=folder, silence_logs="CRITICAL",
-            dashboard_address="127.0.0.1:0",  # any port: on None it asks for one port on which sweeps would collide
-            scheduler_kwargs={"dashboard": False},
-        )  # fmt: skip
+        with _no_interrupts():
+            cluster = None if scheduler else local(
+                n_workers=count, threads_per_worker=1, host="127.0.0.1", local_directory=folder,
+                silence_logs="CRITICAL", scheduler_kwargs={"dashboard": False},
+                dashboard_address="127.0.0.1:0",  # any port: on None it asks for one on which sweeps would collide
+            )  # fmt: skip
         try:
             connect: Any = Client
             with connect(cluster or scheduler, timeout=_START_S, set_as_default=False) as client:

@@ -61,6 +61,12 @@ class Place(Account):
     """An account whose trader buys once and keeps, with a stop and a target at the broker."""
 
     lock_step = True
+    gateway: Process
+
+    def has_met(self, fault: int) -> bool:
+        """Wait until one of the gateway's faults has happened: it logs each."""
+        assert self.gateway.stderr is not None
+        return any(f"fault {fault}, " in line for line in self.gateway.stderr)
 
     @property
     def port(self) -> int:
@@ -93,7 +99,7 @@ def place_opened(root: Path, *options: str, lock_step: bool = True) -> Iterator[
     with process("gateway-sim", *options, state=root / "gateway") as child:
         assert child.stdout is not None
         account = Place(root, int(json.loads(child.stdout.readline())["port"]))
-        account.lock_step = lock_step
+        account.lock_step, account.gateway = lock_step, child
         yield account
 
 
@@ -202,7 +208,8 @@ def test_an_order_in_flight_is_canceled_and_never_fills(place: Path) -> None:
     faults.write_text(_UNHEARD, encoding="utf-8")
     with place_opened(place, "--faults", str(faults)) as account:
         with account.trader() as trader:
-            assert eventually(lambda: account.placed() == 3)  # the entry, its stop and its target
+            assert account.has_met(3)  # else the trader after this one would meet it
+            assert account.placed() == 3  # the entry, its stop and its target
             account.freeze(trader)
             found = bootstrap.reader(account.state).orders(states=[OrderState.SENDING])
             assert len(found) == 3  # nobody told the trader what became of them
