@@ -11,6 +11,7 @@ import msgspec
 from msgspec import structs
 
 from robotrader.model import (
+    Account,
     AnyCommand,
     AnyEvent,
     BarsClosed,
@@ -166,6 +167,7 @@ class FakeBroker:
         self.transmitted: list[bool] = []
         self.replaced: list[Order] = []
         self.canceled: list[OrderId] = []
+        self.previewed: list[tuple[Order, int]] = []
         self.wire: list[str] = []
         self.bound: dict[OrderId, int] = {}
         self.snapshots: list[BrokerSnapshot] = [snapshot()]
@@ -189,6 +191,13 @@ class FakeBroker:
     def cancel(self, order_id: OrderId) -> None:
         self.wire.append("cancel")
         self.canceled.append(order_id)
+
+    def preview(self, order: Order, broker_order_id: int) -> None:
+        self.wire.append("preview")
+        self.previewed.append((order, broker_order_id))
+
+    def previewing(self) -> bool:
+        return False
 
     def interpret(self, message: BrokerMessage) -> Sequence[AnyEvent]:
         if message.name == "nonsense":
@@ -234,8 +243,8 @@ def snapshot(
 ) -> BrokerSnapshot:  # fmt: skip
     """Make a complete look at the broker; empty unless told."""
     return BrokerSnapshot(
-        messages=tuple(messages), order_refs=frozenset(refs), positions=dict(positions or {}), cash=None,
-        net_liquidation=None, next_order_id=next_order_id, executions_ended=executions_ended,
+        messages=tuple(messages), order_refs=frozenset(refs), positions=dict(positions or {}),
+        account=Account(id="DU1"), next_order_id=next_order_id, executions_ended=executions_ended,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from robotrader.data.retention import RetentionPolicy
 from robotrader.execution.protection import policy_of
 from robotrader.model import BarSpec, ConfigError, Instrument, InstrumentId, RiskLimit, SpecialDay, StrategyConfig
 from robotrader.monitoring.redact import clean
-from robotrader.portfolio.sizing import parse_sizer
+from robotrader.portfolio.sizing import check_sizing, parse_sizer
 from robotrader.risk.limits import profile
 
 ENV_CONFIG = "ROBOTRADER_CONFIG"
@@ -41,6 +41,8 @@ class BrokerSettings(Section, frozen=True, kw_only=True):
 
     `restart_at`, `restart_zone`: when the gateway restarts itself each day, as its settings say; from two minutes
     before, nothing new is begun. `logins_per_hour` bounds the logins, over restarts of the trader too.
+    `preview_timeout_s`: how long an answer to a margin what-if is awaited. `borrow_rate`: what shorts are estimated to
+    pay a year, charged in our books over each night; the broker's own charge comes later, in its cash.
     `lock_step`: time stands until the broker sends it (gateway simulator only).
     """
 
@@ -53,6 +55,8 @@ class BrokerSettings(Section, frozen=True, kw_only=True):
     restart_at: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "23:45"
     restart_zone: str = "America/New_York"
     logins_per_hour: Annotated[int, Meta(ge=1)] = 20
+    preview_timeout_s: Annotated[float, Meta(gt=0)] = 5.0
+    borrow_rate: Annotated[float, Meta(ge=0, le=10)] = 0.0
     lock_step: bool = False
 
 
@@ -314,10 +318,6 @@ def _check(settings: Settings) -> None:
     _check_universe(settings.instruments)
     if settings.journal.url:
         checked_url(settings.journal.url)
-    for name in _limit_names():
-        value = getattr(settings.risk, name)
-        if isinstance(value, int | float | Decimal) and value < 0:
-            raise ConfigError(f"risk.{name}: expected a number >= 0, found {value}", key=f"risk.{name}")
     if (zone := settings.broker.restart_zone) not in available_timezones():
         raise ConfigError(f"broker.restart_zone: expected a zone such as America/New_York, found {zone!r}")
     ids = [strategy.id for strategy in settings.strategies]
@@ -346,6 +346,7 @@ def _check_strategy(strategy: StrategyConfig, key: str, universe: list[Instrumen
     except ConfigError as error:
         raise ConfigError(f"{key}.sizer: {error.message}") from error
     try:
+        check_sizing(strategy)
         policy_of(strategy, version="")
     except ConfigError as error:
         raise ConfigError(f"{key}: {error.message}") from error

@@ -18,8 +18,10 @@ from robotrader.model import (
     AnyEvent,
     Bar,
     BarsClosed,
+    BorrowReported,
     BreakOpened,
     Fill,
+    HaltReported,
     InstrumentId,
     LinkChanged,
     Order,
@@ -29,6 +31,7 @@ from robotrader.model import (
     RequestReceived,
     RoboTraderError,
     RunStarted,
+    SetLimits,
     Side,
     StrategyId,
     TradingState,
@@ -57,7 +60,10 @@ class TimeAdvanced(Struct, frozen=True, kw_only=True):
     ended: bool = False
 
 
-Arrival = BrokerMessage | TimeAdvanced | LinkChanged | AccountReported | BarsClosed | RequestReceived
+Told = LinkChanged | AccountReported | BorrowReported | HaltReported | BarsClosed | RequestReceived
+"""Events that adapters make themselves, without times where the source has none."""
+
+Arrival = BrokerMessage | TimeAdvanced | Told
 """What adapters may put into the runner's inbox; anything else is a bug."""
 
 
@@ -124,8 +130,7 @@ class BrokerSnapshot(Struct, frozen=True, kw_only=True):
     messages: tuple[BrokerMessage, ...]
     order_refs: frozenset[str]
     positions: dict[InstrumentId, int]
-    cash: Decimal | None
-    net_liquidation: Decimal | None
+    account: Account
     next_order_id: int
     executions_ended: bool = True
 
@@ -140,6 +145,15 @@ class Broker(Protocol):
         """Give a working order these terms."""
 
     def cancel(self, order_id: OrderId) -> None: ...
+
+    def preview(self, order: Order, broker_order_id: int) -> None:
+        """Ask what an order would need, under an id of its own, and place nothing; one at a time for each order.
+
+        It ends in exactly one `MarginPreviewed`, also where the broker refuses or is silent; `ConnectionLost`: in none.
+        """
+
+    def previewing(self) -> bool:
+        """Tell whether the answer to a preview is awaited; in lock-step, time must wait for it."""
 
     def interpret(self, message: BrokerMessage) -> Sequence[AnyEvent]:
         """Turn a raw message into events; pure but for the map of known order ids.
@@ -342,6 +356,8 @@ class RequestRow(Struct, frozen=True, kw_only=True):
     actor: str
     strategy: StrategyId | None = None
     instrument: InstrumentId | None = None
+    change: str | None = None
+    approver: str | None = None
     taken: int | None = None
 
 
@@ -419,6 +435,9 @@ class ActivityReader(Protocol):
     def denials(self, *, limit: int = 100) -> Sequence[DenialRow]: ...
     def requests(self, *, limit: int = 100) -> Sequence[RequestRow]: ...
     def conflicts(self, *, limit: int = 100) -> Sequence[ConflictRow]: ...
+    def limit_changes(self) -> Sequence[SetLimits]:
+        """Return all changes of the limits beside those of the configuration, oldest first."""
+        ...
 
 
 class JournalReader(StateReader, ActivityReader, Protocol):

@@ -112,7 +112,7 @@ def messages() -> str:
     """Return the source with texts joined that go on in the next line, and alarms spelled out."""
     source = "\n".join(path.read_text("utf-8") for path in sorted(SOURCE.rglob("*.py")))
     joined = re.sub(r'"\s*\n\s*f?"', "", source)
-    return joined + "".join(joined.replace("{result.alarm}", alarm) for alarm in ("zombie", "overfill"))
+    return joined + "".join(joined.replace("{alarm}", alarm) for alarm in ("zombie", "overfill"))
 
 
 def error_classes() -> set[str]:

@@ -10,12 +10,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 import robotrader as package
 from robotrader.data.panel import Panel
 from robotrader.model import StrategyConfig, StrategyId
+from robotrader.portfolio.construction import METHODS, construct, covariance
 from robotrader.research.backtest import BacktestResult, run_backtest
 from robotrader.research.fast import FastRun, run_fast
 from robotrader.research.kernel_setup import Friction
@@ -24,9 +28,9 @@ from robotrader.research.sweep import sweep
 from robotrader.risk.limits import RESEARCH
 from robotrader.simulation.costs import cost_model
 from robotrader.simulation.venue import Venue
-from tests.benchmarks import peers
+from tests.benchmarks import gate, peers
 from tests.benchmarks.process import measured, robotrader
-from tests.benchmarks.workloads import reference, w1_panel, w2_panel, write_w1
+from tests.benchmarks.workloads import SEED, reference, w1_panel, w2_panel, write_w1
 
 D = Decimal
 CAPITAL = D(10_000_000)
@@ -137,6 +141,21 @@ def cold() -> Row:
     return Row("3,270 daily bars with exits, whole process, cold: compiled first", same, found["wall"], 15.0)
 
 
+def construction(panel: Panel, rounds: int) -> Row:
+    """Share out one exposure among all names by a year of returns with a market in common; by the slowest method."""
+    close, market = panel.close[-253:], np.random.default_rng(SEED).normal(0, 0.01, (252, 1))
+    returns, names = close[1:] / close[:-1] - 1 + market, len(panel.ids)
+    found = {method: timed(partial(construct, returns, [1] * names, method=method, cluster_correlation=0.7), rounds)
+             for method in METHODS}  # fmt: skip
+    cov, weights = covariance(returns), {m: np.array([s.weight for s in shares]) for m, (_, shares) in found.items()}
+    parts = weights["risk_parity"] * (cov @ weights["risk_parity"])
+    least = weights["min_variance"] @ cov @ weights["min_variance"]
+    good = np.ptp(parts) < 1e-4 * parts.mean() and all(least <= w @ cov @ w for w in weights.values())
+    note = ", ".join(f"{method} {seconds:.3f}" for method, (seconds, _) in found.items())
+    slowest = max(seconds for seconds, _ in found.values())
+    return Row(f"Portfolio construction, {names} names × 252 days, slowest method", bool(good), slowest, 1.0, note)
+
+
 ELSEWHERE = {"W1 fast": 0.13, "W1 nautilus": 8.3, "W1 backtesting": 4.7, "W2 fast": 0.68, "W2 nautilus": 19.0}
 """What others took on two cores of another machine (`../shared/peers/results.md`), where they are not here."""
 
@@ -169,7 +188,9 @@ def rows(folder: Path, rounds: int, others: list[peers.Found]) -> list[Row]:
         whole("W1", str(path), "fast", rounds=rounds, target=1.5),
         whole("3,270 daily bars", "sample:AAPL", "auto", rounds=rounds, target=2.0),
         cold(),
+        construction(many, rounds),
         Row("W1, plain NumPy without gate, ledger, orders", True, plain),
+        *(Row(f"{found.case}, an order", found.good, found.seconds, found.target) for found in gate.measured()),
     ]  # fmt: skip
 
 
@@ -190,10 +211,14 @@ def section(found: list[Row], others: list[peers.Found]) -> str:
     """Return the rows as tables."""
     lines = []
     for row in found:
-        target, met = ("", "") if row.target is None else (f"{row.target:.3f}", str(row.seconds <= row.target).lower())
+        target, met = ("", "") if row.target is None else (_s(row.target), str(row.seconds <= row.target).lower())
         good = "yes" if row.good else "WRONG"
-        lines.append(f"| {row.case} | {good} | {row.seconds:.3f} | {target} | {met} | {row.note} |\n")
+        lines.append(f"| {row.case} | {good} | {_s(row.seconds)} | {target} | {met} | {row.note} |\n")
     return (HEAD + "".join(lines) + (PEERS + "".join(_peer(f) for f in others) if others else "")).rstrip()
+
+
+def _s(seconds: float) -> str:
+    return f"{seconds:.3f}" if seconds >= 0.001 else f"{seconds:.6f}"
 
 
 def _peer(found: peers.Found) -> str:

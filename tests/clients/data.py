@@ -129,6 +129,8 @@ QUOTES: list[Step] = [
     step("delayed data are not needed where live data are allowed", ["reqMarketDataType", 3],
          ["reqMktData", 9503, stock("IBM"), "", False, False, []],
          wanted=[comes("marketDataType", reqId=9503, type=1), comes("tickReqParams", reqId=9503)]),
+    step("trading in it is halted until the market goes on", ["reqMatchingSymbols", 9700, "halt"],
+         wanted=[comes("symbolSamples", reqId=9700, contracts=[]), comes("tickGeneric", reqId=9503, tick=49, value=2)]),
     step("one id twice", ["reqMktData", 9501, stock("IBM"), "", False, False, []],
          wanted=[refused(9501, 322, ".*Duplicate ticker id")]),
     step("quotes of what nobody knows", ["reqMktData", 9504, stock("NOPE"), "", False, False, []],

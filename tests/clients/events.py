@@ -26,6 +26,7 @@ _DEEDS: dict[str, dict[str, Any]] = {
     "correct": {"do": "correct", "by": "-0.05"},
     "bust": {"do": "correct", "quantity": 0},
     "lend": {"do": "lend", "symbol": "IBM", "quantity": 0},
+    "halt": {"do": "halt", "symbol": "IBM", "seconds": 1},
     "type": {"do": "manual-order", "symbol": "IBM", "quantity": 7, "price": 40},
     "liquidate": {"do": "liquidate", "symbol": "AAPL", "quantity": 5},
     "delay": {"do": "delayed-data"},

@@ -18,6 +18,7 @@ from robotrader.model import (
     ExternalFill,
     ExternalOrder,
     Instrument,
+    MarginPreviewed,
     Order,
     OrderAccepted,
     OrderCanceled,
@@ -127,9 +128,9 @@ async def shows_what_it_has(world: World) -> None:
     after = await world.broker.snapshot()
     assert after.order_refs == {"RT-1", "RT-2"}
     assert after.positions == {world.instrument.id: 100}
-    assert after.cash is not None
-    assert before.cash is not None
-    assert after.cash < before.cash
+    assert after.account.cash is not None
+    assert before.account.cash is not None
+    assert after.account.cash < before.account.cash
     assert after.next_order_id > 2
     assert after == await world.broker.snapshot()
 
@@ -187,6 +188,41 @@ async def rejects_as_an_event(world: World) -> None:
     assert events[0].reason
 
 
+async def previews_an_order_and_places_nothing(world: World) -> None:
+    """A what-if is answered once, with what stands in the account if the order fills; the order can follow it."""
+    await world.advance()  # a market without a price yet cannot tell
+    story = Story(world)
+    await story.news()
+    asked = order(world, "RT-1")
+    for _ in range(2):
+        world.broker.preview(asked, 1)
+    assert world.broker.previewing()
+    [told] = await story.news()
+    assert isinstance(told, MarginPreviewed)
+    assert (told.order_id, told.error, world.broker.previewing()) == (asked.id, "", False)
+    after = await world.broker.snapshot()
+    assert (after.order_refs, after.positions) == (frozenset(), {})
+    assert told.initial_after is not None
+    assert told.maintenance_after is not None
+    assert told.initial_after >= told.maintenance_after > 0
+    assert told.commission is not None
+    assert after.account.net_liquidation is not None
+    assert told.equity_after == pytest.approx(after.account.net_liquidation - told.commission)
+    world.broker.submit(asked, 2)
+    assert [type(e) for e in await story.news()] == [OrderAccepted]
+
+
+async def previews_also_what_cannot_be_paid(world: World) -> None:
+    """The answer to a what-if is a number, or the broker's objection; never a rejected order."""
+    await world.advance()
+    story = Story(world)
+    await story.news()
+    world.broker.preview(order(world, "RT-1", quantity=UNAFFORDABLE), 1)
+    [told] = await story.news()
+    assert isinstance(told, MarginPreviewed)
+    assert told.error or (told.initial_after or 0) > (told.equity_after or 0)
+
+
 async def takes_orders_of_others_for_external(world: World) -> None:
     """Messages about orders that were neither submitted nor bound are of external orders, fills and their costs."""
     world.broker.submit(order(world, "RT-1"), 1)
@@ -221,6 +257,8 @@ CHECKS: tuple[Check, ...] = (
     cancels_once,
     a_cancel_that_is_too_late_ends_nothing,
     rejects_as_an_event,
+    previews_an_order_and_places_nothing,
+    previews_also_what_cannot_be_paid,
     takes_orders_of_others_for_external,
     stamps_what_it_reads_with_the_time_of_receipt,
     refuses_what_it_cannot_read,

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from robotrader import bootstrap
 from robotrader.data.panel import Panel
 from robotrader.model import BarSpec, Instrument, InstrumentId, Resize, RiskLimit, StrategyConfig, StrategyId, stock
+from robotrader.research import kernel_setup
 from robotrader.research.backtest import BacktestResult, run_backtest
 from robotrader.research.fast import FastRun, run_fast
 from robotrader.research.kernel_setup import Friction, Unsupported
@@ -75,10 +77,11 @@ def configs(draw: st.DrawFn, panel: Panel) -> list[StrategyConfig]:
 
 
 COSTS = bootstrap.Costs()
+STATIC = RiskLimit(profile="paper, static", **{f: getattr(PAPER, f) for f in kernel_setup._LIMITS - {"profile"}})
+"""Paper's limits without those that the event engine alone judges."""
+
 LIMITS = [
-    RESEARCH, RESEARCH, PAPER, RiskLimit(profile="none"),
-    RiskLimit(profile="paper, no guard", **{f: getattr(PAPER, f) for f in PAPER.__struct_fields__
-                                            if f not in {"profile", "split_guard_ratio"}}),
+    RESEARCH, RESEARCH, STATIC, RiskLimit(profile="none"), structs.replace(STATIC, split_guard_ratio=None),
     RiskLimit(profile="position", max_position_equity_ratio=D("0.5"), max_order_equity_ratio=D("0.3")),
     RiskLimit(profile="volume", max_order_adv_ratio=0.001, max_order_quantity=400),
     RiskLimit(profile="rates", messages_per_s=2, messages_per_s_instrument=1, bursts_per_s_strategy=1),
@@ -148,6 +151,9 @@ def market(rows: int = 60, **cells: float) -> Panel:
         ("sizes follow the returns", [one(), one(id=StrategyId("t"), sizer="volatility:0.1")], RESEARCH,
          Friction(costs=cost_model("none"))),
         ("sizes follow the returns", [one(sizer="kelly:0.5")], RESEARCH, Friction(costs=cost_model("none"))),
+        ("all names together", [one(sizer="equal:1")], RESEARCH, Friction(costs=cost_model("none"))),
+        ("throttled or buffered", [one(drawdown_throttle="0.1:0")], RESEARCH, Friction(costs=cost_model("none"))),
+        ("throttled or buffered", [one(turnover_buffer=0.1)], RESEARCH, Friction(costs=cost_model("none"))),
         ("capital", [one(capital=D("0.0000001"))], RESEARCH, Friction(costs=cost_model("none"))),
         ("duplicate window", [one()], RiskLimit(profile="w", duplicate_window_s=90_000.0),
          Friction(costs=cost_model("none"))),

@@ -8,8 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from robotrader.model import Approved, Denied, Order, OrderType, RiskLimit, Side, TradingState
-from robotrader.risk.checks import Facts, RateCounts
+from robotrader.model import Approved, Denied, Order, OrderType, RiskCheck, RiskLimit, Side, Stage, TradingState
+from robotrader.risk.facts import (
+    Authority,
+    Borrow,
+    Budget,
+    Conduct,
+    Exposures,
+    Facts,
+    Losses,
+    Margin,
+    Market,
+    RateCounts,
+    Session,
+    Standing,
+    is_reducing,
+)
 from robotrader.risk.gate import evaluate
 from tests import builders as make
 from tests.unit.risk.facts import OFF, SNAPSHOT, D
@@ -23,7 +37,15 @@ def tighter_number(kind: Any) -> Any:
     return st.one_of(st.just((None, None)), some, kind.map(lambda x: (None, x)))
 
 
+def higher_is_tighter(kind: Any) -> Any:
+    """Draw a limit, None for off, and one that is at least as tight where more is tighter."""
+    return tighter_number(kind).map(lambda pair: pair if None in pair else pair[::-1])
+
+
 ratio = st.integers(0, 100).map(lambda n: D(n) / 100)
+part = st.integers(0, 100).map(lambda n: n / 100)
+seconds = st.integers(0, 10).map(float)
+switch = st.sampled_from([(None, None), (None, True), (False, True), (True, True)])
 LIMITS = {
     "max_order_quantity": tighter_number(st.integers(0, 300)),
     "max_order_adv_ratio": tighter_number(st.integers(0, 100).map(lambda n: n / 100)),
@@ -32,9 +54,36 @@ LIMITS = {
     "price_collar_ratio": tighter_number(ratio),
     "fat_finger_ratio": tighter_number(ratio),
     "reference_max_age_bars": tighter_number(st.integers(0, 4).map(lambda n: n / 2)),
-    "duplicate_window_s": tighter_number(st.integers(0, 10).map(float)).map(
-        lambda pair: pair if None in pair else pair[::-1]
-    ),
+    "duplicate_window_s": higher_is_tighter(seconds),
+    "min_order_notional": higher_is_tighter(st.integers(0, 30_000).map(D)),
+    "max_repeated_fills": tighter_number(st.integers(0, 10)),
+    "max_open_orders": tighter_number(st.integers(0, 10)),
+    "max_open_orders_instrument": tighter_number(st.integers(0, 10)),
+    "what_if_equity_ratio": tighter_number(ratio),
+    "min_excess_liquidity_ratio": higher_is_tighter(ratio),
+    "max_position_adv_ratio": tighter_number(part),
+    "luld_bands": switch,
+    "entry_cutoff_s": higher_is_tighter(seconds),
+    "min_borrow_level": higher_is_tighter(seconds),
+    "min_borrow_cover": higher_is_tighter(seconds),
+    "max_borrow_age_s": tighter_number(seconds),
+    "max_borrow_fee_ratio": tighter_number(part),
+    "short_price_test": switch,
+    "max_gross_ratio": tighter_number(ratio),
+    "max_net_ratio": tighter_number(ratio),
+    "max_leverage": tighter_number(ratio),
+    "max_budget_ratio": tighter_number(ratio),
+    "max_strategies_gross_ratio": tighter_number(ratio),
+    "max_group_ratio": tighter_number(ratio),
+    "max_order_efficiency": tighter_number(seconds),
+    "soft_daily_loss_ratio": tighter_number(ratio),
+    "max_daily_loss_ratio": tighter_number(ratio),
+    "max_drawdown_ratio": tighter_number(ratio),
+    "quote_max_age_s": tighter_number(seconds),
+    "live_data_required": switch,
+    "max_clock_skew_s": tighter_number(seconds),
+    "standing_required": switch,
+    "authority_required": switch,
     "allow_list": st.sampled_from([(None, None), (None, IDS), (None, ()), (IDS, IDS[:1]), (IDS, ()), (IDS[:1], ())]),
     "messages_per_s": tighter_number(st.integers(0, 50)),
     "messages_per_s_instrument": tighter_number(st.integers(0, 10)),
@@ -48,6 +97,31 @@ limit_pairs = st.fixed_dictionaries(LIMITS).map(
 price = st.integers(5_000, 20_000).map(lambda c: D(c) / 100)
 maybe_price = st.none() | price
 units = st.integers(0, 300)
+few, yes, age = st.none() | st.integers(0, 12), st.none() | st.booleans(), st.none() | st.integers(0, 11_000_000_000)
+money = st.integers(-50_000, 50_000).map(D)
+maybe_money = st.none() | money
+GROUPS: dict[str, st.SearchStrategy[Any]] = {
+    "conduct": st.builds(Conduct, recent_fills=few, open_orders=few, instrument_open_orders=few, submitted=few,
+                         revised=few, canceled=few, executed=few,
+                         opposite=st.none() | st.just(()) | st.just((make.order(9, side=Side.SELL),))),
+    "market": st.builds(Market, bid=maybe_price, ask=maybe_price, quote_age_ns=age, live=yes,
+                        clock_skew_s=st.none() | st.floats(-9, 9), halted=yes, limit_state=yes,
+                        lower_band=maybe_price, upper_band=maybe_price, luld_tier=st.sampled_from([None, 1, 2]),
+                        short_restricted=yes),
+    "session": st.builds(Session, executes=age, opens=age, closes=age),
+    "borrow": st.builds(Borrow, level=st.none() | st.floats(0, 9), shares=st.none() | st.integers(0, 900),
+                        fee_rate=st.none() | st.floats(0, 1), age_ns=age),
+    "margin": st.builds(Margin, net_liquidation=maybe_money, excess_liquidity=maybe_money, excess_after=maybe_money),
+    "exposures": st.none() | st.builds(
+        Exposures, money.map(abs), money, money, st.just(()) | money.map(lambda m: (("tech", abs(m)),))),
+    "budget": st.builds(Budget, allocated=maybe_money, others=maybe_money, position=few, open_buy=few, open_sell=few,
+                        all_others=maybe_money),
+    "losses": st.builds(Losses, equity=maybe_money, day_start=maybe_money, peak=maybe_money),
+    "standing": st.builds(Standing, connected=yes, heartbeat_fresh=yes, reconciled=yes, outside_reset=yes,
+                          lease_held=yes),
+    "authority": st.builds(Authority, mode=st.sampled_from([None, "live", "paper", "backtest"]),
+                           stage=st.none() | st.sampled_from(Stage), model_signed=yes, role_allowed=yes),
+}  # fmt: skip
 
 
 @st.composite
@@ -73,9 +147,60 @@ def all_facts(draw: st.DrawFn) -> Facts:
     )  # fmt: skip
     rates = RateCounts(messages=draw(st.integers(0, 50)), instrument_messages=draw(st.integers(0, 10)),
                        strategy_bursts=draw(st.integers(0, 4)))  # fmt: skip
-    age = draw(st.none() | st.integers(0, 11_000_000_000))
-    return Facts(snapshot=snapshot, rates=rates, known_intent=draw(st.booleans()), same_terms_age_ns=age,
-                 state=draw(st.sampled_from(TradingState)), state_reason="")  # fmt: skip
+    return Facts(snapshot=snapshot, rates=rates, known_intent=draw(st.booleans()), same_terms_age_ns=draw(age),
+                 state=draw(st.sampled_from(TradingState)), state_reason="",
+                 **draw(st.fixed_dictionaries(GROUPS)))  # fmt: skip
+
+
+@given(orders(), all_facts(), limit_pairs)
+def test_approved_means_that_every_check_passed_and_none_was_left_out(
+    order: Order, facts: Facts, pair: tuple[RiskLimit, RiskLimit]
+) -> None:
+    verdict = evaluate(order, facts, pair[1])
+    assert [r.check for r in verdict.checks] == list(RiskCheck)
+    assert isinstance(verdict, Approved) == all(r.passed for r in verdict.checks)
+    assert all(r.passed == (not r.reason) for r in verdict.checks)
+    assert not any("cannot be judged" in r.reason for r in verdict.checks)
+    for result in verdict.checks:
+        if {"used", "limit"} <= result.numbers.keys() and result.passed:
+            used, limit = result.numbers["used"], result.numbers["limit"]
+            assert used >= limit if "at_least" in result.numbers else limit is None or used <= limit
+
+
+_ODD = st.sampled_from([D(0), D("NaN"), D("sNaN"), D("Infinity"), D("-Infinity"), D(-5), D("1e999999"), None, "text"])
+
+
+@given(
+    orders(),
+    all_facts(),
+    limit_pairs,
+    st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(("equity", "last_close", "reference_price", "average_daily_volume"), _ODD)
+    ),
+)
+def test_facts_that_are_no_numbers_are_refused_and_never_raise(
+    order: Order, facts: Facts, pair: tuple[RiskLimit, RiskLimit], odd: dict[str, Any]
+) -> None:
+    broken = structs.replace(facts, snapshot=structs.replace(facts.snapshot, **odd),
+                             margin=Margin(excess_after=odd.get("equity")))  # fmt: skip
+    assert len(evaluate(order, broken, pair[1]).checks) == len(RiskCheck)
+
+
+_NEVER_FOR_EXITS = set(RiskCheck) - {
+    RiskCheck.MAX_ORDER_QUANTITY, RiskCheck.PRICE_COLLAR, RiskCheck.FAT_FINGER, RiskCheck.PRICE_GRID,
+    RiskCheck.DUPLICATE_INTENT, RiskCheck.ALLOW_LIST, RiskCheck.MESSAGE_RATE, RiskCheck.LULD, RiskCheck.SESSION,
+    RiskCheck.LOSS_LIMIT, RiskCheck.TRADING_STATE,
+}  # fmt: skip
+
+
+@given(orders(), all_facts(), limit_pairs)
+def test_no_exposure_check_ever_blocks_an_order_that_reduces(
+    order: Order, facts: Facts, pair: tuple[RiskLimit, RiskLimit]
+) -> None:
+    held = structs.replace(facts.snapshot, position=-order.side.sign * order.quantity, open_buy=0, open_sell=0)
+    assert is_reducing(order, held)
+    verdict = evaluate(order, structs.replace(facts, snapshot=held), pair[1])
+    assert not {r.check for r in verdict.checks if not r.passed} & _NEVER_FOR_EXITS
 
 
 @given(orders(), all_facts(), limit_pairs)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from robotrader.data.panel import Panel
 from robotrader.model import BarSpec, CorporateAction, Resize, RiskLimit, StrategyConfig, StrategyId, stock
+from robotrader.portfolio.sizing import parse_sizer
 from robotrader.research.backtest import BacktestResult, run_backtest
 from robotrader.risk.limits import PAPER, RESEARCH
 from robotrader.simulation.costs import cost_model
@@ -24,7 +25,10 @@ D = Decimal
 CASES = int(os.environ.get("QUIET_CASES", "200"))
 THREE = (make.SPY, make.QQQ, stock("XOM"))
 DRAWN = f"{Path(__file__).parents[1] / 'differential' / 'drawn_strategy.py'}:Drawn"
-SIZERS = ("fixed:100", "percent:0.3", "all_in", "notional:20000", "atr:0.01", "volatility:0.2", "kelly:0.5")
+SIZERS = (
+    "fixed:100", "percent:0.3", "all_in", "notional:20000", "atr:0.01", "volatility:0.2", "kelly:0.5", "equal:1",
+    "inverse_volatility:1", "risk_parity:0.5", "min_variance:1",
+)  # fmt: skip
 LIMITS = (
     RESEARCH, RESEARCH, PAPER, RiskLimit(profile="position", max_position_equity_ratio=D("0.5")),
     RiskLimit(profile="rates", messages_per_s=1, bursts_per_s_strategy=1),
@@ -68,14 +72,18 @@ def configs(draw: st.DrawFn, panel: Panel) -> list[StrategyConfig]:
             ("momentum", {"lookback": 5, "top": 2}),
         ]  # fmt: skip
         source, parameters = draw(st.sampled_from(known))
+        sizer = draw(st.sampled_from(SIZERS))
+        clustered = parse_sizer(sizer).constructs and draw(st.booleans())
         made.append(StrategyConfig(
             id=StrategyId(f"s{n}"), source=source, universe=panel.ids[: draw(st.integers(1, len(panel.ids)))],
-            capital=D(100_000), parameters=parameters, sizer=draw(st.sampled_from(SIZERS)),
+            capital=D(100_000), parameters=parameters, sizer=sizer,
             resize=draw(st.sampled_from([Resize.ON_CHANGE, None, *Resize])),
             stop_loss=draw(st.sampled_from([None, None, None, "percent:0.05", "atr:2", "trailing_percent:0.03",
                                             "trailing_atr:1"])),
             time_exit=draw(st.sampled_from([None, None, None, "3d", "60m"])),
             take_profit=draw(st.sampled_from([None, None, None, "percent:0.1", "atr:1"])),
+            turnover_buffer=draw(st.sampled_from([0.0, 0.0, 0.2])), cluster_correlation=0.1 if clustered else None,
+            drawdown_throttle=draw(st.sampled_from([None, None, None, "0.01:0.5,0.05:0"])),
         ))  # fmt: skip
     return made
 

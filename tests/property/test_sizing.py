@@ -6,7 +6,15 @@ from itertools import accumulate
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from robotrader.portfolio.sizing import CLOSES, SizingInputs, annual_returns, parse_sizer, target_quantity
+from robotrader.portfolio.sizing import (
+    CLOSES,
+    CONSTRUCTIONS,
+    SizingInputs,
+    annual_returns,
+    average_true_range,
+    parse_sizer,
+    target_quantity,
+)
 
 D = Decimal
 cents = st.integers(1, 10**8).map(lambda c: D(c) / 100)
@@ -60,3 +68,29 @@ def test_kelly_takes_one_side_at_most_and_the_whole_is_no_less_than_its_fraction
     assert long == 0 or short == 0
     assert long <= size("kelly:1", 1)
     assert short <= size("kelly:1", -1)
+
+
+ranges = st.lists(st.integers(1, 1_000), min_size=15, max_size=15)
+
+
+@given(ranges, ratios, cents, cents)
+def test_twice_the_true_range_is_half_the_size(
+    cents_each: list[int], ratio: Decimal, equity: Decimal, price: Decimal
+) -> None:
+    sizer = parse_sizer(f"atr:{ratio}")
+    bars = ([(100 + scale * n / 200, 100 - scale * n / 200, 100.0) for n in cents_each] for scale in (1, 2))
+    size, half = (
+        sizer.size(SizingInputs(equity=equity, price=price, multiplier=D(1), atr=average_true_range(seen)))
+        for seen in bars
+    )
+    assert abs(half * 2 / size - 1) < D("1e-9")
+    assert abs(target_quantity(1.0, size) - 2 * target_quantity(1.0, half)) <= 2
+
+
+@given(st.sampled_from(CONSTRUCTIONS), ratios, cents, cents, st.integers(0, 10**9).map(lambda n: D(n) / 10**9))
+def test_a_share_of_a_construction_is_worth_its_part_of_the_gross(
+    rule: str, ratio: Decimal, equity: Decimal, price: Decimal, weight: Decimal
+) -> None:
+    inputs = SizingInputs(equity=equity, price=price, multiplier=D(10), weight=weight)
+    size = parse_sizer(f"{rule}:{ratio}").size(inputs)
+    assert abs(size * price * 10 - equity * ratio * weight) <= equity * D("1e-20")

@@ -27,6 +27,14 @@ class Flip:
         return _everywhere((_day_of_month(panel) % 2 == 0).astype(np.float64), panel)
 
 
+class Short(Flip):
+    """Be short, and half as much after even days of the month."""
+
+    def signals(self, panel: Panel) -> Floats:
+        """Return -0.5 on even days of the month, -1 on odd ones."""
+        return _everywhere(np.where(_day_of_month(panel) % 2 == 0, -0.5, -1.0), panel)
+
+
 class Waves(Flip):
     """Begin, add, take off, turn round, end: a day each, again and again."""
 

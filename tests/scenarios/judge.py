@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import groupby
 
-from robotrader.model import NANOS_PER_SECOND, Deny, LinkState, OrderSending
+from robotrader.model import NANOS_PER_SECOND, Deny, LinkState, OrderRejected, OrderSending
 from robotrader.simulation.gateway.record import Placement
 from tests.scenarios.play import Outcome
 from tests.scenarios.script import Expect, Scenario
@@ -43,8 +43,10 @@ def _counts(expect: Expect, outcome: Outcome) -> Iterator[str]:
     if outcome.stops != expect.stops:
         yield f"stops for {outcome.stops} rest at the gateway, expected {expect.stops}"
     refused = [p.code for p in outcome.record.placements if p.code]
-    if refused:
-        yield f"the gateway refused orders: {refused}"
+    if expect.refused:
+        refused = [e.code for e in outcome.events if isinstance(e, OrderRejected)]
+    if len(refused) != expect.refused:
+        yield f"the gateway refused {len(refused)} orders, expected {expect.refused}: {refused}"
 
 
 def _positions(expect: Expect, outcome: Outcome) -> Iterator[str]:

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from robotrader.adapters import process_files
-from robotrader.adapters.ibkr import interpreter, supervisor, translate
+from robotrader.adapters.ibkr import feed, history, interpreter, supervisor, translate
 from robotrader.adapters.ibkr.budget import LoginBudget
 from robotrader.adapters.ibkr.errors import ErrorClass
 from robotrader.adapters.ibkr.foreign import Foreign
@@ -19,19 +19,22 @@ from robotrader.adapters.ibkr.resets import ResetSchedule
 from robotrader.adapters.ibkr.supervisor import Supervisor
 from robotrader.adapters.sql import journal
 from robotrader.adapters.sql.journal import SqlJournal
-from robotrader.bootstrap import trading
+from robotrader.bootstrap import data, trading
 from robotrader.engine import corporate, settlement
 from robotrader.engine.agenda import Agenda
+from robotrader.engine.breaks import Breaks
 from robotrader.engine.control import Control
 from robotrader.engine.protection import Changes, Protection
 from robotrader.engine.reconciliation import Reconciliation
 from robotrader.engine.recovery import Unsettled, unsettled
 from robotrader.engine.write_ahead import WriteAhead
-from robotrader.model import InvariantViolation, Order, OrderFilled, OrderState
+from robotrader.model import InvariantViolation, Order, OrderFilled, OrderState, SessionTable
 from robotrader.risk import checks, gate
+from robotrader.risk.triggers import Burst
 from tests.fakes import MemoryStorage, MemoryTransaction
 
 Patch = pytest.MonkeyPatch
+_SIX_AND_A_HALF_HOURS = 23_400 * 10**9
 
 
 def trust_next_valid_id(patch: Patch) -> None:
@@ -190,6 +193,11 @@ def ignore_executions_of_others(patch: Patch) -> None:
     patch.setattr(Foreign, "fill", lambda *_: None)
 
 
+def a_buy_in_is_a_trade_like_others(patch: Patch) -> None:
+    """Book what the broker bought for us, and think no more of it."""
+    patch.setattr(Breaks, "offsets", lambda *_: [])
+
+
 def a_cancel_is_the_end(patch: Patch) -> None:
     """Take an order that we want canceled for one that cannot fill any more."""
 
@@ -210,6 +218,35 @@ def a_correction_is_a_new_fill(patch: Patch) -> None:
 def no_rate_limit(patch: Patch) -> None:
     """Let every order through that is well by itself, however many there are."""
     patch.setattr(gate, "CHECKS", tuple(c for c in checks.CHECKS if c is not checks.message_rate))
+
+
+def no_size_limits(patch: Patch) -> None:
+    """Send what is wanted, however much it is."""
+    sizes = (checks.max_order_quantity, checks.max_order_notional, checks.position_limit, checks.exposure)
+    patch.setattr(gate, "CHECKS", tuple(c for c in checks.CHECKS if c not in sizes))
+
+
+def count_no_rejects(patch: Patch) -> None:
+    """Take every refusal of the broker for the only one."""
+    patch.setattr(Burst, "note", lambda *_: 1)
+
+
+def take_every_bar(patch: Patch) -> None:
+    """Believe every bar."""
+    for module in (feed, history):
+        patch.setattr(module, "accepted", lambda _: True)
+
+
+def every_day_ends_at_four(patch: Patch) -> None:
+    """Know nothing of early closes."""
+
+    def regular(*about: Any, **options: Any) -> SessionTable:
+        table = tabling(*about, **options)
+        closes = (opened + _SIX_AND_A_HALF_HOURS for opened in table.opens)
+        return structs.replace(table, closes=tuple(closes))
+
+    tabling = data.sessions
+    patch.setattr(trading, "sessions", regular)
 
 
 def forget_corporate_actions(patch: Patch) -> None:
@@ -248,8 +285,9 @@ MUTANTS: dict[str, Callable[[Patch], None]] = {
         trust_next_valid_id, resend_unacknowledged, accept_stale_prices, ignore_the_clock, ignore_1100, ignore_farms,
         give_up_after_one_attempt, believe_the_stream, no_heartbeat, know_no_resets, never_ask_for_a_person,
         no_login_budget, send_without_a_record, leave_every_stop_to_people, no_folder_lock, an_old_epoch_goes_on,
-        ignore_executions_of_others, a_cancel_is_the_end, a_correction_is_a_new_fill, no_rate_limit,
-        the_entry_goes_alone, groups_are_forgotten, a_stop_stays_as_it_was_made,
-        forget_corporate_actions, trust_every_jump,
+        ignore_executions_of_others, a_buy_in_is_a_trade_like_others, a_cancel_is_the_end, a_correction_is_a_new_fill,
+        no_rate_limit, the_entry_goes_alone, groups_are_forgotten, a_stop_stays_as_it_was_made,
+        forget_corporate_actions, trust_every_jump, no_size_limits, count_no_rejects, take_every_bar,
+        every_day_ends_at_four,
     )
 }  # fmt: skip

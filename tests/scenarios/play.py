@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 import pytest
 from msgspec import Struct
@@ -23,7 +24,7 @@ from robotrader.adapters.sql.verify import VerifyReport
 from robotrader.bootstrap import trading
 from robotrader.cli import read as cli
 from robotrader.cli.command import Call
-from robotrader.config import BrokerSettings, DataSettings, Settings
+from robotrader.config import BrokerSettings, DataSettings, RiskSettings, Settings
 from robotrader.data.panel import PRICES, VALUES, Panel
 from robotrader.data.retention import RetentionPolicy
 from robotrader.data.seeded import SeedSpec, generate
@@ -42,14 +43,16 @@ from robotrader.model import (
     decode_command,
     decode_event,
 )
+from robotrader.ports import JournalRow
 from robotrader.simulation.costs import cost_model
-from robotrader.simulation.gateway import Gateway, GatewayConfig, GatewayRecord
+from robotrader.simulation.gateway import Gateway, GatewayConfig, GatewayRecord, bars
 from robotrader.simulation.gateway.faults import FaultScript
+from robotrader.simulation.gateway.history import Row, rows
 from robotrader.simulation.venue import Venue
 from robotrader.strategy.loading import trailing_source
 from tests.chaos.crash import SimCrash
 from tests.scenarios.deeds import hold_lock, mortal
-from tests.scenarios.script import Kill, Lock, Request, Restore, Rival, Scenario, Split
+from tests.scenarios.script import Crash, Kill, Lock, Print, Request, Restore, Rival, Scenario, Split
 from tests.virtual.loop import VirtualLoop, run
 
 EXCHANGE = ZoneInfo("America/New_York")
@@ -58,15 +61,19 @@ CASH = Decimal(1_000_000)
 _ACCOUNT = "DU1234567"
 _STRATEGIES = f"{Path(__file__).with_name('flip.py')}:"
 _NS = 10**9
+_DAY_NS = 86_400 * _NS
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
     """What came of a scenario: the journal's records, the gateway's own, what was seen on the way.
 
+    `trail` has events and commands in their order, each with the seconds at which it was recorded.
+
     `killed` counts the kills that happened, `rivals` says how each rival ended; `stops` are the units that stops at the
     gateway sell, less those they buy.
     """
 
+    trail: Sequence[tuple[float, AnyEvent | AnyCommand]]
     events: Sequence[AnyEvent]
     commands: Sequence[AnyCommand]
     record: GatewayRecord
@@ -102,6 +109,8 @@ def play(scenario: Scenario, state: Path) -> Outcome:
         patch.setattr(runner, "WATCH_S", 60.0)  # what operators ask for is heard at the next tick
         patch.setattr(trading, "TICK_S", scenario.tick)
         patch.setattr(reconciliation, "_GLANCE_NS", round(max(60.0, 15 * scenario.tick) * _NS))  # a night has many
+        if scenario.prints:
+            patch.setattr(bars, "rows", partial(_printed, scenario.prints))
         if scenario.locks:
             patch.setattr(trading, "database", partial(bootstrap.database, busy_timeout_s=0.0))
         return run(lambda loop: _Stage(scenario, state, loop).play(), latency_s=0.002)
@@ -128,6 +137,26 @@ def _not_split_yet(panel: Panel, split: Split) -> Panel:
     return dataclasses.replace(panel, **cells)
 
 
+def _crashed(panel: Panel, crash: Crash) -> Panel:
+    """Return the bars with one that goes down further."""
+    row = int(np.searchsorted(panel.opened, _nanos(crash.day)))
+    low = panel.low.copy()
+    low[row, [i.symbol for i in panel.instruments].index(crash.symbol)] *= crash.low
+    return dataclasses.replace(panel, low=low)
+
+
+def _printed(prints: Sequence[Print], *about: Any) -> list[Row]:
+    """Return the rows of a history request as the gateway prints them."""
+    found = rows(*about)
+    for wrong in prints:
+        if about[1].partition(".")[0] == wrong.symbol:
+            said = (None, None, wrong.open, wrong.high, wrong.low, wrong.close, wrong.volume)
+            day = _nanos(wrong.day)
+            found = [tuple(v if s is None else s for v, s in zip(row, said, strict=True))
+                     if day <= row[0] < day + _DAY_NS else row for row in found]  # fmt: skip
+    return found
+
+
 def _nanos(text: str) -> int:
     """Return a time at the exchange, ns UTC."""
     return round(datetime.fromisoformat(text).replace(tzinfo=EXCHANGE).timestamp()) * _NS
@@ -143,6 +172,8 @@ class _Stage:
         panel = generate(SeedSpec(seed=scenario.seed, symbols=scenario.symbols, bars=380), SESSIONS)
         for split in scenario.splits:
             panel = _not_split_yet(panel, split)
+        for crash in scenario.crashes:
+            panel = _crashed(panel, crash)
         self._panel = panel
         self._probes: dict[float, dict[str, Any]] = {}
         self._reason = ""
@@ -232,9 +263,11 @@ class _Stage:
             broker=BrokerSettings(
                 port=port, account=_ACCOUNT, client_id=client_id, restart_at=self._scenario.restart_at
             ), data=DataSettings(universe=universe),
+            risk=msgspec.convert(scenario.risk, RiskSettings, strict=False),
             strategies=tuple(
                 StrategyConfig(id=StrategyId(name), source=_STRATEGIES + scenario.strategy, universe=universe,
-                               capital=CASH / copies, sizer=f"fixed:{100 + n if copies == 1 else 1 + n}",
+                               capital=CASH / copies,
+                               sizer=scenario.sizer or f"fixed:{100 + n if copies == 1 else 1 + n}",
                                stop_loss=scenario.stop_loss, take_profit=scenario.take_profit)
                 for n, name in enumerate(names)
             ),
@@ -275,6 +308,16 @@ class _Stage:
         await asyncio.sleep(probe.at)
         self._probes[probe.at] = dict(cli.status(Call(state=self._trader)).payload)
 
+    def _trail(self, rows: Sequence[JournalRow]) -> Iterator[tuple[float, AnyEvent | AnyCommand]]:
+        at = self._start
+        for row in rows:
+            if row.kind == "event":
+                event = decode_event(row.payload)
+                at = event.ts_init
+                yield (at - self._start) / _NS, event
+            elif row.kind == "command":
+                yield (at - self._start) / _NS, decode_command(row.payload)
+
     async def _outcome(self, gateway: Gateway, rivals: Sequence[str]) -> Outcome:
         rows = await bootstrap.journal_rows(self._trader)
         record = GatewayRecord.read(self._state / "gateway")
@@ -284,7 +327,8 @@ class _Stage:
                 stops[order.instrument.partition(".")[0]] -= order.side.sign * order.quantity
         worth = record.cash + sum((q * Decimal(repr(prices[i])) for i, q in record.positions.items()), Decimal(0))
         return Outcome(
-            events=[decode_event(r.payload) for r in rows if r.kind == "event"], record=record, start=self._start,
+            trail=list(self._trail(rows)), record=record, start=self._start,
+            events=[decode_event(r.payload) for r in rows if r.kind == "event"],
             commands=[decode_command(r.payload) for r in rows if r.kind == "command"], rivals=rivals,
             killed=len(self._scenario.kills) - len(self._kills), stops=dict(stops),
             verified=bootstrap.verify(self._trader), ended=self._reason, loss=CASH - worth, probes=self._probes,

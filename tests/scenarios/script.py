@@ -89,6 +89,26 @@ class Split(_Part, frozen=True, kw_only=True):
     known: bool = True
 
 
+class Crash(_Part, frozen=True, kw_only=True):
+    """On `day` trading goes down to `low` times the lowest price of its bar, and comes back before the close."""
+
+    symbol: str
+    day: str
+    low: float
+
+
+class Print(_Part, frozen=True, kw_only=True):
+    """What the gateway says of the bar of `day`, where it is not what was traded: nan, inf, -37.63, 0..."""
+
+    symbol: str
+    day: str
+    open: float | None = None
+    high: float | None = None
+    low: float | None = None
+    close: float | None = None
+    volume: float | None = None
+
+
 class Expect(_Part, frozen=True, kw_only=True):
     """What must hold at the end.
 
@@ -120,6 +140,7 @@ class Expect(_Part, frozen=True, kw_only=True):
     rivals: tuple[str, ...] = ()
     clients: tuple[int, ...] | None = None
     denied: int = 0
+    refused: int = 0
     a_second: int = 40
     recorded: dict[str, int] = {}
     changes: int = 0
@@ -133,7 +154,9 @@ class Scenario(_Part, frozen=True, kw_only=True):
     start; `restarts` are the times at which the trader is killed and started again; `tick` is how often, in seconds,
     trader and market look at the clock; `restart_at` is the gateway's daily restart as the trader is configured to know
     it; `participation` the share of a bar's volume that fills at most. `copies` of the strategy trade side by side,
-    each one unit more than the one before; `strategy` is a class of flip.py, with this `stop_loss` and `take_profit`.
+    each one unit more than the one before; `strategy` is a class of flip.py, with this `stop_loss`, `take_profit` and
+    `sizer` (None: a fixed number of units); `risk` has limits in place of the paper profile's.
+    `breach` is the second in which it goes wrong, where there is one: from then on is measured how fast it is stopped.
     `mutant` names the planted bug under which the scenario must fail.
     """
 
@@ -144,6 +167,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
     lasts: float
     expect: Expect
     story: str = ""
+    breach: float | None = None
     seed: int = 1
     symbols: tuple[str, ...] = ("AAA",)
     tick: float = 20.0
@@ -156,6 +180,8 @@ class Scenario(_Part, frozen=True, kw_only=True):
     strategy: str = "Flip"
     stop_loss: str | None = None
     take_profit: str | None = None
+    sizer: str | None = None
+    risk: dict[str, str] = {}
     kills: tuple[Kill, ...] = ()
     requests: tuple[Request, ...] = ()
     restores: tuple[Restore, ...] = ()
@@ -163,6 +189,8 @@ class Scenario(_Part, frozen=True, kw_only=True):
     rivals: tuple[Rival, ...] = ()
     probes: tuple[Probe, ...] = ()
     splits: tuple[Split, ...] = ()
+    crashes: tuple[Crash, ...] = ()
+    prints: tuple[Print, ...] = ()
 
 
 def read(path: Path) -> Scenario:

@@ -9,6 +9,7 @@ from pathlib import Path
 from robotrader.model import ConfigError
 
 FOLDER = "run"
+LEASE = "trader.lease"
 
 
 @contextmanager
@@ -46,6 +47,21 @@ def trader_pid(state: Path) -> int | None:
     except OSError:
         return None
     return None
+
+
+def renew_lease(state: Path, until: int) -> None:
+    """Say that the trader is well, and until when that may be believed (ns UTC, the system's clock)."""
+    _write(state / FOLDER / LEASE, str(until))
+
+
+def read_lease(state: Path) -> int | None:
+    """Return until when the trader may be believed to be well, None where none began or the last ended in order."""
+    return _number(state / FOLDER / LEASE)
+
+
+def end_lease(state: Path) -> None:
+    """Say that the trader ended in order: nobody need act for it."""
+    (state / FOLDER / LEASE).unlink(missing_ok=True)
 
 
 def write_port(state: Path, name: str, port: int) -> None:

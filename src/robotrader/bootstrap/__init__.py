@@ -17,9 +17,10 @@ from robotrader.bootstrap.data import (
     with_actions,
 )
 from robotrader.bootstrap.ingest import BackfillOptions, backfill
-from robotrader.bootstrap.kill import Takeover, instead_of_trader, kill
+from robotrader.bootstrap.kill import Takeover, instead_of_trader, kill, lease_lost
 from robotrader.bootstrap.reports import RUNS, recorded_run, run_folder, write_pdf
 from robotrader.bootstrap.research import Costs, backtest, venue_of
+from robotrader.bootstrap.risk import check_orders, limits_in_force, limits_in_use
 from robotrader.bootstrap.screen import DashboardOptions, dashboard, dashboard_port, login_link
 from robotrader.bootstrap.simulator import GatewayOptions, first_sessions, gateway, serving
 from robotrader.bootstrap.storage import (
@@ -68,6 +69,7 @@ __all__ = [
     "backfill",
     "backtest",
     "check_data",
+    "check_orders",
     "check_strategy",
     "corporate_actions",
     "counted_backtest",
@@ -87,7 +89,10 @@ __all__ = [
     "journal_rows",
     "keep_evidence",
     "kill",
+    "lease_lost",
     "library",
+    "limits_in_force",
+    "limits_in_use",
     "load_data",
     "login_link",
     "maintain",

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from robotrader import __version__
-from robotrader.adapters.process_files import single_writer, trader_pid
+from robotrader.adapters.process_files import end_lease, read_lease, single_writer, trader_pid
 from robotrader.bootstrap.storage import REQUEST_TIMEOUT_S, database, request
 from robotrader.config import BrokerSettings, Settings
-from robotrader.model import Action, ConfigError, ConnectionLost, InstrumentId, RoboTraderError
+from robotrader.model import NANOS_PER_SECOND, Action, ConfigError, ConnectionLost, InstrumentId, RoboTraderError
 
 if TYPE_CHECKING:
     from robotrader.adapters.ibkr.connection import IbkrConnection
     from robotrader.adapters.ibkr.kill import Outcome
 
 _GRACE_S = 2.0
+_LOOK_S = 0.5
 _LOOKS = 40
 _RESTARTS = 6
 _BACKOFF_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -59,7 +60,20 @@ async def instead_of_trader(state: Path, reason: str, actor: str) -> AsyncIterat
                 if attempt == 1:
                     raise
             stopped = await _stop(state) or stopped
+        end_lease(state)
         yield Takeover(fenced or await asyncio.to_thread(_latch, state, reason, actor), stopped)
+
+
+async def lease_lost(state: Path, *, after_s: float) -> int:
+    """Wait until a trader's lease has run out for so long, and return since when (ns UTC).
+
+    A trader that ended in order has none: then the next one is waited for.
+    """
+    while True:
+        until = read_lease(state)
+        if until is not None and time.time_ns() > until + after_s * NANOS_PER_SECOND:
+            return until
+        await asyncio.sleep(_LOOK_S)
 
 
 def _latch(state: Path, reason: str, actor: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from robotrader.adapters import halt_file
 from robotrader.adapters.sql import location
 from robotrader.adapters.sql.location import POINTER, check_place, remember, remembered_url
-from robotrader.model import Action, ConfigError, InstrumentId
+from robotrader.model import Action, ConfigError, InstrumentId, StrategyId
 
 if TYPE_CHECKING:
     from robotrader.adapters.sql.engine import Database
@@ -108,13 +108,14 @@ async def journal_rows(state: Path) -> "Sequence[JournalRow]":
 
 
 def request(
-    state: Path, action: Action, reason: str, actor: str, *, console: bool = False, about: InstrumentId | None = None
-) -> "RequestAck":
+    state: Path, action: Action, reason: str, actor: str, *, console: bool = False, about: InstrumentId | None = None,
+    strategy: StrategyId | None = None, limit: tuple[str, str | None] = ("", None),
+) -> "RequestAck":  # fmt: skip
     """Make an operator's request durable: a row for the trader, and for a halt also the flag file.
 
     The flag is raised first and lowered last, so that a failure in between leaves trading halted. Only the
     console lowers it: to resume, or to go from halted to reducing. `about` is the instrument of a ticket to resolve, or
-    the one instrument to resume.
+    the one instrument to halt or resume, `strategy` the one strategy, `limit` a change of one and who approved it.
 
     Raises
     ------
@@ -127,9 +128,11 @@ def request(
 
     now = time.time_ns()
     row = RequestRow(
-        id=f"{action}-{now}-{os.getpid()}", ts=now, action=action, reason=reason, actor=actor, instrument=about
-    )
-    halting = action is Action.HALT
+        id=f"{action}-{now}-{os.getpid()}", ts=now, action=action, reason=reason, actor=actor, instrument=about,
+        strategy=strategy, change=limit[0] or None, approver=limit[1],
+    )  # fmt: skip
+    all_of_it = about is None and strategy is None
+    halting = action in {Action.HALT, Action.LOCK} and all_of_it
     if halting:
         halt_file.raise_flag(state, reason)
     try:
@@ -139,6 +142,6 @@ def request(
         if not halting:
             raise
         recorded = False  # the flag stands, whatever is wrong with the journal
-    if console and action in {Action.REDUCE, Action.RESUME}:
+    if console and all_of_it and action in {Action.REDUCE, Action.RESUME}:
         halt_file.lower_flag(state)
     return RequestAck(request_id=row.id, action=action, recorded=recorded, flagged=halting)

@@ -2,11 +2,13 @@
 
 import asyncio
 import datetime as dt
+import logging
 import os
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,16 @@ from robotrader.adapters.process_files import single_writer
 from robotrader.bootstrap.data import CALENDAR, sessions, watched_actions
 from robotrader.bootstrap.storage import database, migrate
 from robotrader.config import BrokerSettings, Settings, validate
-from robotrader.model import BarSpec, ConfigError, RunStarted
+from robotrader.model import NANOS_PER_SECOND, BarSpec, ConfigError, RunStarted
+
+log = logging.getLogger(__name__)
 
 LOGINS = "run/logins.jsonl"
 
 
 STOPPED = "asked to stop"
 TICK_S = 1.0
+LEASE_S = 15
 
 
 CLOSE_GRACE_S = 30.0
@@ -50,7 +55,9 @@ async def trade(
         raise ConfigError("; ".join(reasons))
     with single_writer(state):
         migrate(state, settings.journal.url)
-        return await run_trader(settings, state, stop or asyncio.Event(), now)
+        reason = await run_trader(settings, state, stop or asyncio.Event(), now)
+        process_files.end_lease(state)
+        return reason
 
 
 async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: Callable[[], int]) -> str:
@@ -62,12 +69,9 @@ async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: 
     from robotrader.engine.inbox import Inbox
     from robotrader.engine.runner import Runner
     from robotrader.engine.world import World
-    from robotrader.portfolio.sizing import looks_back
-    from robotrader.strategy.loading import load_strategy, trailing_source
+    from robotrader.strategy.loading import trailing_source
 
     inbox, where = Inbox(), settings.broker
-    declared = [load_strategy(s.source, s.parameters).manifest.warmup_bars for s in settings.strategies]
-    warmup = max(*declared, looks_back(settings.strategies))
     connection = IbkrConnection(inbox, account=where.account, account_prefix=where.account_prefix,
                                 lock_step=where.lock_step)  # fmt: skip
     clock = BrokerClock(connection.request_time) if where.lock_step else SystemClock(now)
@@ -77,18 +81,20 @@ async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: 
     try:
         if not await _unless(stop, link.open()):
             return STOPPED
-        broker = IbkrBroker(connection, settings.instruments)
+        broker = IbkrBroker(connection, settings.instruments, preview_timeout_s=where.preview_timeout_s)
         broker.watch_account()
         actions = watched_actions(state)
         world = World(
             journal=journal, link=link, clock=clock, inbox=inbox, source=trailing_source,
-            latch=lambda: halt_file.read_flag(state), broker=broker, sessions=table,
-            reconciles=not where.lock_step, actions=actions,
+            latch=lambda: halt_file.read_flag(state), raise_latch=lambda why: _raise_latch(state, why),
+            broker=broker, sessions=table, reconciles=not where.lock_step, actions=actions,
+            borrow_rate=Decimal(repr(where.borrow_rate)),
             feed=_feed(connection, inbox, clock, settings, sessions=table, actions=actions),
         )  # fmt: skip
-        runner = Runner(world, _run_started(settings), warmup_bars=warmup)
+        runner = Runner(world, _run_started(settings), warmup_bars=_warmup_bars(settings))
         await runner.start()
-        async with _background(_watch(stop, runner), link.run(), None if where.lock_step else _tick(inbox, clock)):
+        ticks = None if where.lock_step else _tick(inbox, clock)
+        async with _background(_watch(stop, runner), link.run(), _hold_lease(state, runner), ticks):
             reason = await runner.run()
         await runner.finish(compare=connection.connected)
         return reason
@@ -97,15 +103,34 @@ async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: 
         await journal.close()
 
 
+def _warmup_bars(settings: Settings) -> int:
+    """Return how many bars the strategies and the sizes of their positions look back at."""
+    from robotrader.portfolio.sizing import looks_back
+    from robotrader.strategy.loading import load_strategy
+
+    declared = [load_strategy(s.source, s.parameters).manifest.warmup_bars for s in settings.strategies]
+    return max(*declared, looks_back(settings.strategies))
+
+
+def _raise_latch(state: Path, reason: str) -> None:
+    try:
+        halt_file.raise_flag(state, reason)
+    except OSError:
+        log.exception("the flag file cannot be written: the journal alone holds the halt")
+
+
 def _feed(connection: Any, inbox: Any, clock: Any, settings: Settings, **known: Any) -> Any:
-    """Return live bars, with quotes where time is the world's own."""
+    """Return live bars, with quotes where time is the world's own: in lock-step they are judged as a backtest does."""
     from robotrader.adapters.ibkr.feed import IbkrFeed
     from robotrader.adapters.ibkr.quotes import LiveQuotes
 
     of, spec, lock_step = settings.instruments, settings.data.bar_spec, settings.broker.lock_step
-    quotes = None if lock_step else LiveQuotes(connection, of, clock.now)
+    quotes = LiveQuotes(connection, of, clock.now)
     grace_s = CLOSE_GRACE_S if spec is BarSpec.DAY else PIECES_GRACE_S
-    return IbkrFeed(connection, inbox, of, spec=spec, quotes=quotes, grace_s=0.0 if lock_step else grace_s, **known)
+    return IbkrFeed(
+        connection, inbox, of, spec=spec, quotes=None if lock_step else quotes, conditions=quotes.conditions,
+        grace_s=0.0 if lock_step else grace_s, **known,
+    )  # fmt: skip
 
 
 def _supervisor(connection: Any, inbox: Any, clock: Any, where: BrokerSettings, *, state: Path) -> Any:
@@ -148,6 +173,16 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
     if done and isinstance(result, BaseException):
         raise result
     return done
+
+
+async def _hold_lease(state: Path, runner: Any) -> None:
+    """Renew the dead man's lease for as long as the trader's loop turns: one that hangs, or is frozen, does not."""
+    turns = -1
+    while True:
+        if runner.turns != turns:
+            turns = runner.turns
+            process_files.renew_lease(state, time.time_ns() + LEASE_S * NANOS_PER_SECOND)
+        await asyncio.sleep(TICK_S)
 
 
 async def _tick(inbox: Any, clock: Any) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from robotrader.cli.command import OK, PARTIAL, REFUSED, Answer, Call, command
 from robotrader.cli.read import effective_state, flag_reason, opened, sound
-from robotrader.model import Action, InstrumentId, OrderId, OrderState, RoboTraderError, TradingState
+from robotrader.model import Action, InstrumentId, OrderId, OrderState, RoboTraderError, StrategyId, TradingState
 
 if TYPE_CHECKING:
     from robotrader.ports import JournalReader
@@ -24,6 +24,10 @@ _POLL_S = 0.02
 _CANCELED = frozenset({OrderState.CANCELED, OrderState.VOIDED})
 
 T = TypeVar("T")
+Scope = tuple[StrategyId | None, InstrumentId | None]
+Symbol = Annotated[str | None, typer.Option("--symbol", help="Only this symbol.")]
+Strategy = Annotated[str | None, typer.Option("--strategy", help="Only this strategy.")]
+_ALL: Scope = (None, None)
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the record.")]
 
 
@@ -33,45 +37,70 @@ def register(app: typer.Typer) -> None:
         command(app, function.__name__)(function)
 
 
-def halt(call: Call, reason: Reason = "operator") -> Answer:
-    """Stop sending orders and cancel those that add risk; works even if trader and database do not answer."""
-    return _ask(call, Action.HALT, reason)
-
-
-def reduce(call: Call, reason: Reason = "operator") -> Answer:
-    """Let only orders through that reduce a position, and cancel the others; also loosens a halt that far."""
-    return _ask(call, Action.REDUCE, reason)
-
-
-def resume(
+def halt(
     call: Call,
-    reason: Reason,
+    reason: Reason = "operator",
     *,
-    symbol: Annotated[str | None, typer.Option("--symbol", help="Only this symbol, halted by itself.")] = None,
+    symbol: Symbol = None,
+    strategy: Strategy = None,
+    lock: Annotated[
+        bool, typer.Option("--lock", help="Something is wrong with security: two people must lift it.")
+    ] = False,
 ) -> Answer:
-    """Trade again: lower the HALT flag and ask for ACTIVE."""
+    """Stop sending orders and cancel those that add risk; works even if trader and database do not answer."""
+    return _ask(call, Action.LOCK if lock else Action.HALT, reason, _scope(call, symbol, strategy))
+
+
+def reduce(call: Call, reason: Reason = "operator", *, symbol: Symbol = None, strategy: Strategy = None) -> Answer:
+    """Let only orders through that reduce a position, and cancel the others; also loosens a halt that far."""
+    return _ask(call, Action.REDUCE, reason, _scope(call, symbol, strategy))
+
+
+def resume(call: Call, reason: Reason, *, symbol: Symbol = None, strategy: Strategy = None) -> Answer:
+    """Trade again: lower the HALT flag and ask for ACTIVE, as one of as many people as the limits want."""
     if not reason.strip():
         raise typer.BadParameter("say why it is safe again", param_hint="--reason")
     with opened(call.state) as reader:
         tickets = ", ".join(b.break_id for b in reader.breaks())
-        halted = [s.instrument for s in reader.trading_state() if s.instrument and s.state is not TradingState.ACTIVE]
+        stopped = [s for s in reader.trading_state() if s.state is not TradingState.ACTIVE]
     if tickets:
         text = f"positions differ from the broker's ({tickets}): `robotrader reconcile resolve ID --reason ...` first"
         return Answer({"trading_state": TradingState.HALTED, "error": text}, text, REFUSED)
-    about = next((iid for iid in halted if symbol in {iid, iid.rpartition(".")[0]}), None)
-    if symbol is not None and about is None:
-        text = f"{symbol} is not halted by itself; halted symbols: {', '.join(halted) or 'none'}"
+    about = next(((s.strategy, s.instrument) for s in stopped if (s.strategy, _symbol(s.instrument)) ==
+                  (strategy, _symbol(symbol)) and (symbol or strategy)), None)  # fmt: skip
+    if (symbol or strategy) and about is None:
+        names = ", ".join(str(s.strategy or s.instrument) for s in stopped if s.strategy or s.instrument)
+        text = f"{symbol or strategy} is not stopped by itself; what is: {names or 'nothing'}"
         return Answer({"trading_state": None, "error": text}, text, REFUSED)
-    return _ask(call, Action.RESUME, reason, about)
+    return _ask(call, Action.RESUME, reason, about or _ALL)
 
 
-def _ask(call: Call, action: Action, reason: str, about: InstrumentId | None = None) -> Answer:
+def _symbol(name: str | None) -> str | None:
+    return name and name.partition(".")[0]
+
+
+def _scope(call: Call, symbol: str | None, strategy: str | None) -> Scope:
+    """Return strategy and instrument of a scope; one that the last run did not have is a usage error."""
+    if symbol is None and strategy is None:
+        return _ALL
+    with opened(call.state) as reader:
+        run = reader.run()
+    started = run.started if run else None
+    ids = [i.id for i in started.instruments] if started else []
+    found = next((i for i in ids if symbol in {i, _symbol(i)}), None)
+    known = [c.id for c in started.strategies] if started else []
+    if (symbol and found is None) or (strategy and strategy not in known):
+        raise typer.BadParameter(f"the last run traded {', '.join([*known, *ids]) or 'nothing'}")
+    return StrategyId(strategy) if strategy else None, found
+
+
+def _ask(call: Call, action: Action, reason: str, scope: Scope) -> Answer:
     """Make the request durable, give a running trader time to take it, and tell what came of it."""
     from robotrader import bootstrap
 
-    halting, pid = action is Action.HALT, bootstrap.trader_pid(call.state)
+    halting, pid = action in {Action.HALT, Action.LOCK}, bootstrap.trader_pid(call.state)
     before = _quietly(lambda: _open_orders(call.state), excused=halting)
-    request_id = _submit(call, action, reason, about)
+    request_id = _submit(call, action, reason, scope)
     taken = pid is not None and _quietly(
         lambda: _wait(call.state, action, request_id, before or frozenset()), excused=halting
     ) is True  # fmt: skip
@@ -83,6 +112,9 @@ def _ask(call: Call, action: Action, reason: str, about: InstrumentId | None = N
         text += (
             f"\norders canceled: {payload['orders_canceled']}; {'flat' if payload['flat'] else 'positions are held'}"
         )
+    if taken and action is Action.RESUME and scope == _ALL and payload["trading_state"] is not TradingState.ACTIVE:
+        text += "\nanother person must ask for it too, within a quarter of an hour"
+        return Answer(payload, text, PARTIAL)
     return Answer(payload, text, OK if halting or taken or pid is None else PARTIAL)
 
 
@@ -96,7 +128,7 @@ def _quietly(look: Callable[[], T], *, excused: bool) -> T | None:
         return None
 
 
-def _submit(call: Call, action: Action, reason: str, about: InstrumentId | None) -> str | None:
+def _submit(call: Call, action: Action, reason: str, scope: Scope) -> str | None:
     """Write the request down and return its id; None when only the flag file could be written."""
     from robotrader import bootstrap
 
@@ -104,13 +136,15 @@ def _submit(call: Call, action: Action, reason: str, about: InstrumentId | None)
         with sound(call.state):
             if action is Action.REDUCE:
                 bootstrap.migrate(call.state)  # unlike the others it has no flag: without a journal it would be lost
-            ack = bootstrap.request(call.state, action, reason, operator(), console=about is None, about=about)
+            ack = bootstrap.request(
+                call.state, action, reason, operator(), console=True, strategy=scope[0], about=scope[1]
+            )
     except RoboTraderError as error:
-        if action is not Action.HALT or flag_reason(call.state) is None:
+        if action not in {Action.HALT, Action.LOCK} or flag_reason(call.state) is None:
             raise
         call.note(f"the journal did not take the request, the flag file alone holds: {error}")
         return None
-    if action is Action.HALT and not ack.recorded and bootstrap.has_journal(call.state):
+    if ack.flagged and not ack.recorded and bootstrap.has_journal(call.state):
         call.note("the journal is locked or out of reach and did not take the request, the flag file alone holds")
     return ack.request_id if ack.recorded else None
 

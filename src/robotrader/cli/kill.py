@@ -1,18 +1,17 @@
 """The kill path: `cancel-all` and `flatten`. They work with the trader hung and the database locked."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from robotrader.cli.command import BROKER, OK, PARTIAL, Answer, Call, command
-from robotrader.cli.control import Reason, operator
+from robotrader.cli.control import Reason, Symbol, halt, operator
 from robotrader.model import BrokerUnavailable, ConfigError, InstrumentId, TradingState
 
 if TYPE_CHECKING:
     from robotrader.bootstrap import Takeover
     from robotrader.config import Settings
 
-Symbol = Annotated[str | None, typer.Option("--symbol", help="Only this symbol.")]
 AllClients = Annotated[
     bool, typer.Option("--all-clients", help="Every order of the account, also by hand and of other programs.")
 ]
@@ -22,6 +21,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     command(app, "cancel-all")(cancel_all)
     command(app, "flatten")(flatten)
+    command(app, "deadman")(deadman)
 
 
 async def cancel_all(
@@ -36,6 +36,26 @@ async def flatten(
 ) -> Answer:
     """Halt, stop the trader, cancel our orders at the broker and close the positions; 0 only when flat."""
     return await _kill(call, reason, symbol, flatten=True, all_clients=all_clients)
+
+
+async def deadman(
+    call: Call,
+    *,
+    after: Annotated[
+        float, typer.Option(min=0.0, help="Seconds that the trader may be silent beyond its lease.")
+    ] = 45.0,
+    do: Annotated[Literal["halt", "cancel-all", "flatten"], typer.Option("--do", help="What to do then.")] = "halt",
+) -> Answer:
+    """Wait beside the trader, and act for it when it hangs, is frozen or dies; then end, with that command's answer."""
+    from robotrader import bootstrap
+    from robotrader.web.formatting import utc
+
+    since = await bootstrap.lease_lost(call.state, after_s=after)
+    reason = f"the trader gave no sign of life since {utc(since):%Y-%m-%d %H:%M:%S} UTC"
+    call.note(reason)
+    if do == "halt":
+        return halt(call, reason)
+    return await _kill(call, reason, None, flatten=do == "flatten", all_clients=False)
 
 
 async def _kill(call: Call, reason: str, symbol: str | None, *, flatten: bool, all_clients: bool) -> Answer:

@@ -18,6 +18,7 @@ from robotrader.cli import (
     read,
     reconcile,
     report,
+    risk,
     settings,
     simulate,
     strategy,
@@ -48,8 +49,8 @@ def _options(
 
 
 for module in (
-    demo, simulate, explore, report, strategy, trials, process, read, control, kill, reconcile, db, data, settings,
-    doctor,
+    demo, simulate, explore, report, strategy, trials, process, read, control, kill, reconcile, risk, db, data,
+    settings, doctor,
 ):  # fmt: skip
     module.register(app)
 

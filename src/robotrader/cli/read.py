@@ -42,7 +42,8 @@ UNKNOWN, OPEN = "UNKNOWN", "OPEN"
 _PAGE = 500
 _BARS_SHOWN = 3
 _ASKED = {
-    Action.HALT: TradingState.HALTED, Action.REDUCE: TradingState.REDUCING, Action.RESUME: TradingState.ACTIVE
+    Action.LOCK: TradingState.LOCKED, Action.HALT: TradingState.HALTED,
+    Action.REDUCE: TradingState.REDUCING, Action.RESUME: TradingState.ACTIVE,
 }  # fmt: skip
 
 

@@ -35,7 +35,11 @@ def backtest(
     as_of: AsOf = None,
     cash: Annotated[str, typer.Option(help="Capital.")] = "1000000",
     sizer: Annotated[
-        str, typer.Option(help="fixed:N, notional:X, percent:R, all_in, atr:R, volatility:R or kelly:F.")
+        str,
+        typer.Option(
+            help="fixed:N, notional:X, percent:R, all_in, atr:R, volatility:R, kelly:F; for all names "
+            "together equal:G, inverse_volatility:G, risk_parity:G or min_variance:G."
+        ),
     ] = "fixed:100",
     resize: Resize = None,
     commission: Annotated[str, typer.Option(help="ibkr_fixed, ibkr_tiered, bps:X or none.")] = "ibkr_fixed",
@@ -49,6 +53,13 @@ def backtest(
     ] = None,
     take_profit: Annotated[str | None, typer.Option(help="percent:R or atr:K before the price.")] = None,
     time_exit: Annotated[str | None, typer.Option(help="Close what was held for so long: 90m, 12h or 10d.")] = None,
+    turnover_buffer: Annotated[float, typer.Option(help="Leave targets that would change by less than this part.")] = 0,
+    cluster_correlation: Annotated[
+        float | None, typer.Option(help="Names whose returns correlate above this share one exposure.")
+    ] = None,
+    drawdown_throttle: Annotated[
+        str | None, typer.Option(help="Smaller targets in a drawdown: 0.05:0.5,0.10:0.")
+    ] = None,
     fill: Annotated[str, typer.Option(help="next_open, this_close or next_close.")] = "next_open",
     adjust: Annotated[str, typer.Option(help="none, splits or all: what is taken out of the lake's prices.")] = "none",
     limits: Annotated[str, typer.Option(help="Limit profile: research, paper or live.")] = "research",
@@ -69,7 +80,8 @@ def backtest(
     panel, actions = bootstrap.with_actions(data, loaded.panel, adjust, call.state, as_of=known)
     configured = structs.replace(
         configured_strategy(strategy, loaded, parameters=p, cash=cash, sizer=sizer, resize=resize),
-        stop_loss=stop_loss, take_profit=take_profit, time_exit=time_exit,
+        stop_loss=stop_loss, take_profit=take_profit, time_exit=time_exit, turnover_buffer=turnover_buffer,
+        cluster_correlation=cluster_correlation, drawdown_throttle=drawdown_throttle,
     )  # fmt: skip
     costs = costs_of(
         commission=commission, slippage=slippage, fill=fill, participation=participation, impact=impact, borrow=borrow

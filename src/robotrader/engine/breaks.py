@@ -26,7 +26,7 @@ class Breaks:
 
     def __init__(self, ledger: Ledger, price: Callable[[InstrumentId], Decimal | None]) -> None:
         self._ledger = ledger
-        self._price = price
+        self.price = price
         self._open: dict[InstrumentId | None, BreakOpened] = {}
         self._count = 0
         self._lags: dict[InstrumentId, tuple[int, int]] = {}
@@ -81,7 +81,7 @@ class Breaks:
             fill = Fill(
                 exec_id=f"ADJ-{ticket.break_id}-{len(fills)}", revision=1, order_id=OrderId(f"ADJ-{ticket.break_id}"),
                 strategy=strategy, instrument=iid, side=Side.BUY if signed > 0 else Side.SELL, quantity=abs(signed),
-                price=self._price(iid) or Decimal(0), ts_event=request.ts_event,
+                price=self.price(iid) or Decimal(0), ts_event=request.ts_event,
             )  # fmt: skip
             self._ledger.apply(fill)
             fills.append(fill)

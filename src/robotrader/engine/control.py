@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from robotrader.engine.breaks import Breaks
+from robotrader.engine.limits import LimitBook
 from robotrader.engine.orders import WorkingOrders
 from robotrader.model import (
     Action,
@@ -15,13 +16,17 @@ from robotrader.model import (
     OrderState,
     RequestReceived,
     SetTradingState,
+    StrategyId,
     TradingHalted,
     TradingState,
     WorkingOrder,
 )
-from robotrader.risk.halt import TradingStates
+from robotrader.risk.approvals import Approvals
+from robotrader.risk.halt import Scope, TradingStates
+from robotrader.risk.triggers import Trip
 
 _REQUESTED = {
+    Action.LOCK: TradingState.LOCKED,
     Action.HALT: TradingState.HALTED,
     Action.REDUCE: TradingState.REDUCING,
     Action.RESUME: TradingState.ACTIVE,
@@ -30,11 +35,23 @@ _REQUESTED = {
 StateEvent = RequestReceived | BreakOpened | TradingHalted | LinkChanged
 
 
-class Control:
-    """Change trading states; `protects` tells whether an open order only reduces a position."""
+TRADER = "trader"
+_UNLOCKERS = 2
 
-    def __init__(self, orders: WorkingOrders, breaks: Breaks, protects: Callable[[WorkingOrder], bool]) -> None:
+
+class Control:
+    """Change trading states; `protects` tells whether an open order only reduces a position.
+
+    As many different people as the limits say must ask within a quarter of an hour for trading to become freer; a lock
+    takes two at least.
+    """
+
+    def __init__(
+        self, orders: WorkingOrders, breaks: Breaks, limits: LimitBook, protects: Callable[[WorkingOrder], bool]
+    ) -> None:
         self.states = TradingStates()
+        self._limits = limits
+        self._approvals = Approvals()
         self.breaks = breaks
         self._orders = orders
         self._protects = protects
@@ -46,7 +63,8 @@ class Control:
                 return self._on_request(event)
             case BreakOpened(break_id=ticket, instrument=iid, broker=theirs, ledger=ours):
                 self.breaks.add(event)
-                return self.halt(event, f"position break {ticket}: {iid}: broker holds {theirs}, ledger {ours}")
+                why = " (bought in: were the shares recalled?)" if event.bought_in else ""
+                return self.halt(event, f"position break {ticket}: {iid}: broker holds {theirs}, ledger {ours}{why}")
             case TradingHalted():
                 return self.halt(event, event.reason)
             case LinkChanged():
@@ -58,10 +76,23 @@ class Control:
         if event.action is Action.RESOLVE:
             adjusted = self.breaks.resolve(event)
             return (adjusted,) if adjusted else ()
-        state = _REQUESTED.get(event.action)
-        if state is None or (state is TradingState.ACTIVE and self.breaks):
+        if event.action is Action.LIMIT:
+            return self._limits.change(event)
+        state, scope = _REQUESTED.get(event.action), (event.strategy, event.instrument)
+        if state is None or not self._may(event, state, scope):
             return ()
-        return self._set(event, state, event.reason, actor=event.actor)
+        self._approvals.forget(*((scope, other) for other in TradingState))
+        return self._set(event, scope, state, reason=event.reason, actor=event.actor)
+
+    def _may(self, event: RequestReceived, state: TradingState, scope: Scope) -> bool:
+        """Tell whether enough people ask for a freer state, no ticket stands against it, and nothing is locked."""
+        before = self.states.of(scope)[0]
+        if state.severity >= before.severity:
+            return True
+        if self.breaks and state is TradingState.ACTIVE:
+            return False
+        needed = max(self._limits.limits.approvers or 1, _UNLOCKERS if before is TradingState.LOCKED else 1)
+        return self._approvals.ask((scope, state), event.actor, event.ts_event, needed=needed)
 
     def refusal(self, working: WorkingOrder) -> str | None:
         """Return why an order may not be sent as things stand now, None when it may."""
@@ -72,13 +103,16 @@ class Control:
 
     def halt(self, event: Event, reason: str, instrument: InstrumentId | None = None) -> Sequence[AnyCommand]:
         """Halt all trading, or that in one instrument, by the trader's own judgement."""
-        return self._set(event, TradingState.HALTED, reason, actor="trader", instrument=instrument)
+        return self._set(event, (None, instrument), TradingState.HALTED, reason=reason, actor=TRADER)
 
-    def _set(
-        self, event: Event, state: TradingState, reason: str, *, actor: str, instrument: InstrumentId | None = None
-    ) -> Sequence[AnyCommand]:
-        """Change a scope's state; leaving ACTIVE also cancels the orders that would add risk."""
-        scope = (event.strategy, event.instrument) if isinstance(event, RequestReceived) else (None, instrument)
+    def tighten(self, event: Event, trip: Trip, strategy: StrategyId | None = None) -> Sequence[AnyCommand]:
+        """Make trading less free, in all or for one strategy, where it is not as little free already."""
+        return self._set(event, (strategy, None), trip.state, reason=trip.reason, actor=TRADER)
+
+    def _set(self, event: Event, scope: Scope, state: TradingState, *, reason: str, actor: str) -> Sequence[AnyCommand]:
+        """Change a scope's state; only people make it freer. Leaving ACTIVE cancels the orders that would add risk."""
+        if actor == TRADER and state.severity <= self.states.of(scope)[0].severity:
+            return ()
         if not self.states.set(scope, state, reason):
             return ()
         strategy, instrument = scope

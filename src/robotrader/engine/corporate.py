@@ -107,9 +107,9 @@ def unexplained_splits(
     if tolerance is None or not market.trading:
         return
     for bar in event.bars:
-        last = market.last(bar.instrument)
-        split = near_split(last.close, bar.open, tolerance) if last is not None else None
-        if last is not None and split is not None:
-            text = f"{bar.instrument} opened at {bar.open:g} after {last.close:g}, like an unknown split"
+        before = market.bars(bar.instrument)
+        split = near_split(before[-1].close, bar.open, tolerance) if before else None
+        if split is not None:
+            text = f"{bar.instrument} opened at {bar.open:g} after {before[-1].close:g}, like an unknown split"
             remedy = "import it with `robotrader data actions import`, or resume the symbol"
             yield bar.instrument, f"{text} {split[0]}:{split[1]}: {remedy}"

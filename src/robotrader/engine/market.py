@@ -17,7 +17,9 @@ from robotrader.model import (
     InstrumentId,
     Quote,
 )
+from robotrader.portfolio.short import price_test
 from robotrader.portfolio.sizing import ATR_BARS, CLOSES, Returns, annual_returns, average_true_range
+from robotrader.risk.facts import Market
 
 ADV_SESSIONS = 20
 QUOTE_MAX_AGE_NS = 5 * NANOS_PER_SECOND
@@ -37,7 +39,7 @@ class Reference(NamedTuple):
 class _Facts:
     """The recent bars of one instrument and its volume by UTC day (US sessions lie within one)."""
 
-    __slots__ = ("bars", "close", "day", "last", "quote", "volume", "volumes")
+    __slots__ = ("bars", "before", "close", "day", "days", "last", "low", "quote", "volume", "volumes")
 
     def __init__(self) -> None:
         self.last: Bar | None = None
@@ -45,7 +47,8 @@ class _Facts:
         self.quote: Quote | None = None
         self.bars: deque[Bar] = deque(maxlen=CLOSES)
         self.day = -1
-        self.volume = 0.0
+        self.days: deque[tuple[float, float]] = deque(maxlen=2)  # lows and closes of the days before
+        self.low = self.before = self.volume = 0.0
         self.volumes: deque[float] = deque(maxlen=ADV_SESSIONS)
 
 
@@ -74,10 +77,13 @@ class MarketFacts:
             day = bar.ts_event // _DAY_NS
             if day == facts.day:
                 facts.volume += bar.volume
+                facts.low = min(facts.low, bar.low)
             else:
                 if facts.day >= 0:
                     facts.volumes.append(facts.volume)
-                facts.day, facts.volume = day, bar.volume
+                    facts.days.append((facts.low, facts.before))
+                facts.day, facts.volume, facts.low = day, bar.volume, bar.low
+            facts.before = bar.close
 
     def hear(self, quotes: Sequence[Quote]) -> None:
         """Take quotes in."""
@@ -94,20 +100,23 @@ class MarketFacts:
         facts.bars = deque((_in_new_units(b, ratio) if b.ts_event <= action.ex_at else b for b in facts.bars),
                            maxlen=facts.bars.maxlen)  # fmt: skip
         facts.last = facts.bars[-1] if facts.bars else None
+        facts.days = deque(((low / ratio, close / ratio) for low, close in facts.days), maxlen=facts.days.maxlen)
+        if facts.last is not None and facts.last.ts_event <= action.ex_at:
+            facts.low, facts.before = facts.low / ratio, facts.before / ratio
         facts.volumes = deque((volume * ratio for volume in facts.volumes), maxlen=ADV_SESSIONS)
         if facts.last is not None and facts.last.ts_event <= action.ex_at:
             facts.volume *= ratio
-        if event.successor is not None and self.last(event.successor.id) is None:
+        if event.successor is not None and not self.bars(event.successor.id):
             self._facts[event.successor.id] = facts
 
     def instrument(self, iid: InstrumentId) -> Instrument:
         """Return the instrument of that id."""
         return self._instruments[iid]
 
-    def last(self, iid: InstrumentId) -> Bar | None:
-        """Return the last closed bar, None before the first."""
+    def bars(self, iid: InstrumentId) -> Sequence[Bar]:
+        """Return the last 63 closed bars or fewer, oldest first."""
         facts = self._facts.get(iid)
-        return facts.last if facts else None
+        return facts.bars if facts else ()
 
     def close(self, iid: InstrumentId) -> Decimal | None:
         """Return the last close as a price, None before the first bar."""
@@ -117,6 +126,18 @@ class MarketFacts:
         if facts.close is None:
             facts.close = self._instruments[iid].price(facts.last.close)
         return facts.close
+
+    def quoted(self, iid: InstrumentId, now: int, *, halted: bool) -> Market:
+        """Return the last quote, however old, and whether Rule 201 is in force by the bars of three sessions."""
+        facts, price, restricted = self._facts[iid], self._instruments[iid].price, None
+        if facts.last is not None and len(facts.days) == facts.days.maxlen:
+            (_, before), (low, close) = facts.days
+            restricted = price_test(previous_close=price(close), low=price(facts.low), previous_low=price(low),
+                                    close_before=price(before))  # fmt: skip
+        if facts.quote is None:
+            return Market(halted=halted, short_restricted=restricted)
+        return Market(bid=price(facts.quote.bid), ask=price(facts.quote.ask), halted=halted,
+                      quote_age_ns=now - facts.quote.ts_event, short_restricted=restricted)  # fmt: skip
 
     def reference(self, iid: InstrumentId, now: int) -> Reference | None:
         """Return the middle of a quote of the last seconds, else the last close; None before the first bar."""

@@ -16,7 +16,7 @@ class WorkingOrders:
 
     def __init__(self) -> None:
         self._orders: dict[OrderId, WorkingOrder] = {}
-        self._net: defaultdict[tuple[StrategyId, InstrumentId], int] = defaultdict(int)
+        self._own: defaultdict[tuple[StrategyId, InstrumentId, Side], int] = defaultdict(int)
         self._open: defaultdict[tuple[InstrumentId, Side], int] = defaultdict(int)
         self._live: dict[OrderId, None] = {}
         self._foreign: dict[int, ExternalOrder] = {}
@@ -66,16 +66,18 @@ class WorkingOrders:
         self._live[order.id] = None
         if order.purpose.protective:
             return
-        self._net[order.strategy, order.instrument] += sign * order.side.sign * working.leaves
+        self._own[order.strategy, order.instrument, order.side] += sign * working.leaves
         self._open[order.instrument, order.side] += sign * working.leaves
 
     def net(self, strategy: StrategyId, instrument: InstrumentId) -> int:
         """Return the strategy's unfilled units, buys minus sells."""
-        return self._net[strategy, instrument]
+        return self._own[strategy, instrument, Side.BUY] - self._own[strategy, instrument, Side.SELL]
 
-    def open_quantity(self, instrument: InstrumentId, side: Side) -> int:
-        """Return the units of one side that may yet fill at worst case, over all strategies."""
+    def open_quantity(self, instrument: InstrumentId, side: Side, strategy: StrategyId | None = None) -> int:
+        """Return the units of one side that may yet fill at worst case, over all strategies or of one."""
         where = instrument, side
+        if strategy is not None:
+            return self._own[strategy, instrument, side]
         given_up = sum(w.leaves for _, w in self._reserved.values() if (w.order.instrument, w.order.side) == where)
         others = sum(o.remaining for o in self._foreign.values() if (o.instrument, o.side) == where)
         return self._open[where] + given_up + others

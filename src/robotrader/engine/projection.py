@@ -5,6 +5,7 @@ from robotrader.model import (
     AnyCommand,
     AnyEvent,
     BookAdjusted,
+    BorrowFeeCharged,
     CorporateActionBooked,
     Deny,
     ExternalFill,
@@ -34,6 +35,8 @@ class Projection:
                 self._position(tx, fill, ts)
             case ExternalFill(fill=fill):
                 self._position(tx, fill, ts)
+            case BorrowFeeCharged():
+                self._position(tx, record, ts)
             case OrderEvent(order_id=order_id):
                 self._order(tx, order_id, ts)
             case BookAdjusted(fills=changes) | CorporateActionBooked(postings=changes):
@@ -42,7 +45,7 @@ class Projection:
             case _:
                 pass
 
-    def _position(self, tx: Transaction, of: Fill | Posting, ts: int) -> None:
+    def _position(self, tx: Transaction, of: Fill | Posting | BorrowFeeCharged, ts: int) -> None:
         held = (p for book in self._trader.ledger.books if book.strategy == of.strategy for p in book.positions())
         for position in (p for p in held if p.instrument == of.instrument):
             tx.project_position(position, ts)

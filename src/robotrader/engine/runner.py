@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from robotrader.engine.agenda import Agenda
+from robotrader.engine.borrowing import BorrowFees
 from robotrader.engine.reconciliation import Reconciliation
 from robotrader.engine.recovery import ReplayResult, replay
 from robotrader.engine.settlement import Settlement
@@ -37,12 +38,15 @@ from robotrader.ports import Arrival, TimeAdvanced
 log = logging.getLogger(__name__)
 
 WATCH_S = 0.25
+SESSIONS_AHEAD = 260
+"""A year: what the core knows of opens and closes is in the journal, as all that its decisions depend on."""
+
 GLOBAL = (None, None)
 _NO_WAY = (LinkState.DISCONNECTED, LinkState.LOGIN_NEEDED)
 
 
 class Runner:
-    """One life of the trader process.
+    """One life of the trader process; `turns` of its loop are its pulse.
 
     Parameters
     ----------
@@ -58,9 +62,11 @@ class Runner:
         self._world = world
         self._run = run
         self._warmup_bars = warmup_bars
+        self.turns = 0
         self._end: str | None = None
         self._path: WriteAhead
         self._agenda: Agenda
+        self._fees: BorrowFees
         self._replayed: ReplayResult
         self._settlement: Settlement
         self._reconciliation: Reconciliation
@@ -90,14 +96,21 @@ class Runner:
             )
         trader = self._replayed.trader
         self._path = WriteAhead(trader=trader, journal=world.journal, broker=world.broker, clock=world.clock,
-                                halted=world.latch)  # fmt: skip
+                                halted=world.latch, raise_latch=world.raise_latch)  # fmt: skip
         self._path.bar_ns, self._path.last_bars_ts = self._replayed.last_bars_ns, self._replayed.last_bars_ts
         self._path.cancels |= self._replayed.cancels
         self._path.epoch = await world.journal.begin_run(self._run.run_id, self._run.code_version)
         now = world.clock.now()
-        await self._path.record([structs.replace(self._run, epoch=self._path.epoch, ts_event=now, ts_init=now)])
+        await self._path.record([structs.replace(
+            self._run, epoch=self._path.epoch, ts_event=now, ts_init=now,
+            sessions=world.sessions.coming(now, SESSIONS_AHEAD),
+        )])  # fmt: skip
         self._agenda = Agenda(world.actions, trader.ledger, self._run.instruments, since=rows[0].ts if rows else now)
-        await self._flush([*self._agenda.due(now)])  # before positions are compared: the broker has done so already
+        self._fees = BorrowFees(
+            trader.ledger, world.sessions, rate=world.borrow_rate, price=trader.breaks.price,
+            instruments=self._run.instruments, since=rows[-1].ts if rows else now,
+        )  # fmt: skip
+        await self._flush(self._due(now))  # before positions are compared: the broker has done so already
         for working in trader.orders:
             if working.broker_order_id is not None:
                 world.broker.bind(working.order, working.broker_order_id)
@@ -108,6 +121,10 @@ class Runner:
         self._reconciliation = Reconciliation(world, self._path, self._settlement, warmup_bars=self._warmup_bars)
         await self._flush([*early, *await self._requests()])
         await self._reconciliation.settle(link, replayed=self._replayed.events)
+
+    def _due(self, now: int) -> list[Arrival | AnyEvent]:
+        """Return what becomes due by now: what the night cost, in the units of the night, and corporate actions."""
+        return [*self._fees.due(now), *self._agenda.due(now)]
 
     def _ends(self, order: Order) -> int | None:
         """Return when an order's time in force ends."""
@@ -135,14 +152,19 @@ class Runner:
         watch = asyncio.create_task(self._watch())
         try:
             while self._end is None:
-                if self._reconciliation.open and not self._world.inbox and not self._world.feed.pending():
+                if self._reconciliation.open and not self._world.inbox and not self._waits():
                     self._world.clock.pull()
                 await self._step(await self._world.inbox.take())
+                self.turns += 1
         finally:
             watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watch
         return self._end or "stopped"
+
+    def _waits(self) -> bool:
+        """Tell whether an answer is under way that time must not overtake."""
+        return self._world.feed.pending() or self._world.broker.previewing()
 
     async def finish(self, *, compare: bool) -> None:
         """End the run in order; `compare` asks the broker once more, so that the record ends with both sides."""
@@ -160,7 +182,7 @@ class Runner:
             if isinstance(arrival, TimeAdvanced):
                 await self._flush(todo)
                 self._advance(arrival)
-                await self._flush([*self._agenda.due(self._world.clock.now())])
+                await self._flush(self._due(self._world.clock.now()))
             elif isinstance(arrival, LinkChanged):
                 await self._flush(todo)
                 await self._reconciliation.follow(arrival, settle=arrival is links[-1])

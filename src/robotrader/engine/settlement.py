@@ -13,7 +13,6 @@ from robotrader.execution.lifecycle import OPEN
 from robotrader.model import (
     NANOS_PER_SECOND,
     OUR_PREFIX,
-    Account,
     AccountReported,
     AnyEvent,
     BrokerUnavailable,
@@ -82,7 +81,8 @@ class Settlement(Struct, frozen=True, kw_only=True):
         first, last = await self._stable_snapshots()
         now = self.clock.now()
         await self._take(last)
-        path.next_order_id = max([last.next_order_id, *((w.broker_order_id or 0) + 1 for w in trader.orders)])
+        used = ((w.broker_order_id or 0) + 1 for w in trader.orders)
+        path.next_order_id = max([path.next_order_id, last.next_order_id, *used])
         found = unsettled(trader, first, last)
         # over a link that held, the youngest may still be on their way
         since = now if synced is not None or at_end else now - _PATIENCE_NS
@@ -254,5 +254,4 @@ def _reports(snapshot: BrokerSnapshot, account: str, now: int) -> Sequence[AnyEv
         PositionReported(ts_event=now, ts_init=now, account=account, instrument=iid, quantity=quantity)
         for iid, quantity in sorted(snapshot.positions.items())
     ]
-    values = Account(id=account, cash=snapshot.cash, net_liquidation=snapshot.net_liquidation)
-    return [*reports, AccountReported(ts_event=now, ts_init=now, account=values)]
+    return [*reports, AccountReported(ts_event=now, ts_init=now, account=snapshot.account)]

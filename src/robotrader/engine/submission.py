@@ -1,13 +1,13 @@
 """From orders to commands: every order and every change passes the gate, and is counted from then on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from msgspec import structs
 
-from robotrader.engine.control import Control
+from robotrader.engine.briefing import Briefing
+from robotrader.engine.limits import LimitBook
 from robotrader.engine.orders import WorkingOrders
 from robotrader.engine.protection import Changes
-from robotrader.engine.valuation import Valuation
 from robotrader.model import (
     AnyCommand,
     Approved,
@@ -16,18 +16,18 @@ from robotrader.model import (
     Denied,
     Deny,
     Event,
+    InstrumentId,
+    MarginPreviewed,
     Order,
     OrderState,
+    PreviewMargin,
     Replace,
-    RiskLimit,
+    StrategyId,
     Submit,
-    TradingState,
     Verdict,
     WorkingOrder,
 )
-from robotrader.risk.checks import Facts
 from robotrader.risk.gate import evaluate
-from robotrader.risk.rates import RateWindow
 
 NOTHING_HELD = "there is no position left for it to protect"
 RESIZED = "brought up to the position and its price"
@@ -36,20 +36,27 @@ RESIZED = "brought up to the position and its price"
 class Submission:
     """Check orders, and note those that may go as working."""
 
-    def __init__(
-        self, orders: WorkingOrders, values: Valuation, control: Control, limits: Callable[[], RiskLimit]
-    ) -> None:
-        self.rates = RateWindow()
+    def __init__(self, orders: WorkingOrders, briefing: Briefing, limits: LimitBook) -> None:
         self._orders = orders
-        self._values = values
-        self._control = control
+        self._briefing = briefing
         self._limits = limits
+        self._waiting: dict[tuple[StrategyId, InstrumentId], tuple[Sequence[Order], Decision | None]] = {}
 
-    def submit(self, family: Sequence[Order], decision: Decision | None, event: Event) -> list[Submit] | Deny:
-        """Check an order and those that protect what it opens: all of them go, or none does."""
+    def submit(
+        self, family: Sequence[Order], decision: Decision | None, event: Event
+    ) -> list[Submit | PreviewMargin] | Deny:
+        """Check an order and those that protect what it opens: all of them go, or none does.
+
+        What its margin needs is asked of the broker first where the limits want it; a later decision takes its place.
+        """
         entry, approved = family[0], list[tuple[Order, Approved]]()
+        where = entry.strategy, entry.instrument
+        if self._briefing.needs_preview(entry, event):
+            self._waiting[where] = (family, decision)
+            return [PreviewMargin(ts_event=event.ts_event, order=entry)]
+        self._waiting.pop(where, None)
         for order in family:
-            verdict = self._verdict(order, event.ts_init, entry=entry if order.parent else None, ahead=len(approved))
+            verdict = self._verdict(order, event, entry=entry if order.parent else None, ahead=len(approved))
             if isinstance(verdict, Denied):
                 about = "" if order is entry else f"its {order.purpose}: "
                 if entry.id not in self._orders:
@@ -62,8 +69,20 @@ class Submission:
 
     def _authorized(self, order: Order, verdict: Approved, decision: Decision | None, event: Event) -> Submit:
         self._orders.put(WorkingOrder(order=order, state=OrderState.AUTHORIZED))
-        self.rates.record(order, event.ts_init)
+        self._briefing.rates.record(order, event.ts_init)
         return Submit(ts_event=event.ts_event, order=order, verdict=verdict, decision=decision, reserved=order.quantity)
+
+    def previewed(self, event: MarginPreviewed) -> Sequence[Submit | PreviewMargin | Deny]:
+        """Check the order that waited for this answer."""
+        for family, decision in list(self._waiting.values()):
+            if family[0].id == event.order_id:
+                made = self.submit(family, decision, event)
+                return [made] if isinstance(made, Deny) else made
+        return ()
+
+    def forget(self) -> None:
+        """Wait for no answer any more: a new run asks nobody what an old one wanted to know."""
+        self._waiting.clear()
 
     def change(self, changes: Changes, event: Event) -> list[AnyCommand]:
         """Turn what is to change of a position's protection into commands."""
@@ -75,7 +94,7 @@ class Submission:
             if working is None:
                 continue
             left, before = _less(order, working.filled), _less(working.order, working.filled)
-            verdict = self._verdict(left, event.ts_init, changes=before)
+            verdict = self._verdict(left, event, changes=before)
             if isinstance(verdict, Approved):
                 self._orders.put(structs.replace(working, replacing=order))
                 out.append(Replace(ts_event=event.ts_event, order=order, verdict=verdict, reason=RESIZED))
@@ -85,26 +104,16 @@ class Submission:
         return out
 
     def _verdict(
-        self, order: Order, now: int, *, entry: Order | None = None, ahead: int = 0, changes: Order | None = None
+        self, order: Order, event: Event, *, entry: Order | None = None, ahead: int = 0, changes: Order | None = None
     ) -> Verdict:
         """Check an order after `ahead` others that go with it; one that `changes` another was decided before."""
-        iid = order.instrument
-        blocked = self._orders.unresolved(iid)
-        state, reason = self._control.states.effective(order.strategy, iid)
-        if blocked is not None:
-            state, reason = TradingState.HALTED, f"outcome of order {blocked.order.id} is unknown"
-        facts = Facts(
-            snapshot=self._values.snapshot(order, now, self._limits(), entry=entry),
-            rates=self.rates.counts(order, now, ahead=ahead),
-            known_intent=changes is None and order.id in self._orders,
-            same_terms_age_ns=self.rates.same_terms_age(order, now) if changes is None else None,
-            shrinks=changes is not None
-            and changes.quantity > order.quantity
-            and changes == structs.replace(order, quantity=changes.quantity),
-            state=state,
-            state_reason=reason,
-        )
-        return evaluate(order, facts, self._limits())
+        same = None if changes is None else structs.replace(order, quantity=changes.quantity)
+        facts = self._briefing.facts(
+            order, event, entry=entry, ahead=ahead, known=changes is None and order.id in self._orders,
+            shrinks=changes is not None and changes == same and changes.quantity > order.quantity,
+            changes=changes is not None,
+        )  # fmt: skip
+        return evaluate(order, facts, self._limits.limits)
 
 
 def _less(order: Order, filled: int) -> Order:

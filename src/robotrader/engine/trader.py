@@ -8,15 +8,20 @@ from decimal import Decimal
 from typing import assert_never
 
 from robotrader.engine.breaks import Breaks
+from robotrader.engine.briefing import Briefing
 from robotrader.engine.control import Control, StateEvent
 from robotrader.engine.corporate import CorporateActions, unexplained_splits
 from robotrader.engine.exits import TimeExits
+from robotrader.engine.exposures import Exposed
+from robotrader.engine.guards import Guards
+from robotrader.engine.limits import LimitBook
 from robotrader.engine.market import MarketFacts
 from robotrader.engine.orders import WorkingOrders
 from robotrader.engine.protection import Protection
+from robotrader.engine.strategy_sizing import StrategySizing
 from robotrader.engine.submission import Submission
 from robotrader.engine.valuation import Valuation
-from robotrader.execution.lifecycle import TERMINAL, Alarm, transition
+from robotrader.execution.lifecycle import TERMINAL, transition
 from robotrader.execution.planner import plan
 from robotrader.execution.protection import policy_of
 from robotrader.model import (
@@ -27,8 +32,8 @@ from robotrader.model import (
     BarsClosed,
     BookAdjusted,
     BorrowFeeCharged,
+    BorrowReported,
     BreakOpened,
-    Cancel,
     CommissionReported,
     CorporateActionDue,
     CorporateActionKind,
@@ -38,12 +43,14 @@ from robotrader.model import (
     ExternalFill,
     ExternalOrder,
     Fill,
+    HaltReported,
     Hold,
     Instrument,
     InstrumentId,
     InvariantViolation,
     LinkChanged,
     Manifest,
+    MarginPreviewed,
     Order,
     OrderAccepted,
     OrderEvent,
@@ -67,7 +74,6 @@ from robotrader.model import (
     WorkingOrder,
 )
 from robotrader.portfolio.ledger import Book, Ledger
-from robotrader.portfolio.sizing import parse_sizer
 from robotrader.risk.halt import NO_LINK, TradingStates
 from robotrader.strategy.contract import SignalSource, SourceFactory
 
@@ -75,19 +81,16 @@ NOTHING: tuple[AnyCommand, ...] = ()
 BookEvent = OrderFilled | ExternalFill | ExternalOrder | CommissionReported | BorrowFeeCharged | CorporateActionDue
 
 
-_HALTING = {Alarm.ZOMBIE, Alarm.OVERFILL, Alarm.SECOND_PERM_ID}
-
-
 class _Runtime:
     """One configured strategy with its last strengths."""
 
-    __slots__ = ("again", "config", "ended", "exits", "manifest", "resize", "sizer", "source", "strengths")
+    __slots__ = ("again", "config", "ended", "exits", "manifest", "resize", "sizing", "source", "strengths")
 
     def __init__(self, config: StrategyConfig, manifest: Manifest, source: SignalSource) -> None:
         self.config = config
         self.manifest = manifest
         self.source = source
-        self.sizer = parse_sizer(config.sizer)
+        self.sizing = StrategySizing(config)
         self.resize = (config.resize or manifest.resize) is Resize.EVERY_BAR
         self.strengths: list[float | None] = [None] * len(config.universe)
         self.again: set[int] = set()
@@ -114,7 +117,12 @@ class _Runtime:
                 found.append((self.config.universe[k], wanted, before[k]))
                 before[k] = strength if known else before[k]
                 self.again.discard(k)
-        return found
+        return self.sizing.widen(found, self._views(), event.bars) if found and self.sizing.sizer.constructs else found
+
+    def _views(self) -> dict[InstrumentId, float]:
+        """Return what is to be held long or short as the strategy last saw it."""
+        views = enumerate(zip(self.config.universe, self.strengths, strict=True))
+        return {iid: strength for k, (iid, strength) in views if strength and k not in self.ended}
 
     def _wanted(self, k: int, strength: float | None, *, overdue: bool) -> float | None:
         """Return the strength to size an instrument to, None for none; what ended by age is 0 until there is news."""
@@ -139,7 +147,12 @@ class _Runtime:
         if event.action.kind is CorporateActionKind.SPLIT:
             self.source.on_split(event.instrument, float(event.action.ratio), event.action.ex_at)
         if self.config.id in stopped:
-            self.again.add(self.config.universe.index(event.instrument))
+            self.try_again(event.instrument)
+
+    def try_again(self, instrument: InstrumentId) -> None:
+        """Size an instrument anew at the next bar."""
+        if instrument in self.config.universe:
+            self.again.add(self.config.universe.index(instrument))
 
 
 class Trader:
@@ -149,7 +162,7 @@ class Trader:
         self._source = source
         self._instruments: dict[InstrumentId, Instrument] = {}
         self._runtimes: list[_Runtime] = []
-        self._limits = RiskLimit(profile="none")
+        self._limits = LimitBook()
         self._market = MarketFacts()
         self.orders = WorkingOrders()
         self.ledger = Ledger(self._instruments)
@@ -157,9 +170,13 @@ class Trader:
         self.breaks = Breaks(self.ledger, self._market.close)
         self._actions = CorporateActions(self._instruments, ledger=self.ledger, market=self._market,
                                          orders=self.orders, breaks=self.breaks)  # fmt: skip
-        self.control = Control(self.orders, self.breaks, lambda w: self._values.protects(w, self._limits))
+        self.control = Control(self.orders, self.breaks, self._limits, lambda w: self._values.protects(w, self.limits))
+        self.guards = Guards(self.ledger, self._values, self.control, self._limits)
         self._protection = Protection(self.orders, self.ledger, self._market)
-        self._submission = Submission(self.orders, self._values, self.control, lambda: self._limits)
+        exposed = Exposed(self.ledger, self.orders, self._market)
+        self._briefing = Briefing(self.orders, self._values, self.control, self.guards, market=self._market,
+                                  exposed=exposed, limits=self._limits)  # fmt: skip
+        self._submission = Submission(self.orders, self._briefing, self._limits)
 
     def handle(self, event: AnyEvent) -> Sequence[AnyCommand]:
         """Take one event in and return what follows from it.
@@ -172,33 +189,35 @@ class Trader:
         match event:
             case BarsClosed():
                 return self._on_bars(event)
-            case (
-                OrderFilled() | ExternalFill() | ExternalOrder()
-                | CommissionReported() | BorrowFeeCharged() | CorporateActionDue()
-            ):  # fmt: skip
+            case (OrderFilled() | ExternalFill() | ExternalOrder() | CommissionReported() | BorrowFeeCharged()
+                  | CorporateActionDue()):  # fmt: skip
                 return self._on_execution(event)
             case OrderEvent():
                 return self._on_order(event)
             case RequestReceived() | BreakOpened() | TradingHalted() | LinkChanged():
                 return self._controlled(event)
             case RunStarted():
-                self._configure(event)
-                return NOTHING
+                return self._configure(event)
             case Recovered():
                 return NOTHING if event.at_end else self._protect_all(event)
-            case RunEnded() | PositionReported() | AccountReported():
-                return NOTHING
+            case (
+                RunEnded() | PositionReported()
+                | AccountReported() | BorrowReported() | HaltReported() | MarginPreviewed()
+            ):  # fmt: skip
+                self._briefing.hear(event)
+                return self._submission.previewed(event) if isinstance(event, MarginPreviewed) else NOTHING
             case _:
                 assert_never(event)
 
     def _on_bars(self, event: BarsClosed) -> Sequence[AnyCommand]:
         out: list[AnyCommand] | None = None
-        for iid, reason in unexplained_splits(event, self._market, self._limits.split_guard_ratio):
+        for iid, reason in unexplained_splits(event, self._market, self.limits.split_guard_ratio):
             out = [*(out or ()), *self.control.halt(event, reason, iid)]
         self._market.update(event.bars)
         self._market.hear(event.quotes)
-        self._values.renew()
+        self._values.renew(warmup=event.warmup)
         self.orders.release(event.ts_event)
+        out = [*(out or ()), *self.guards.on_bars(event)] or None
         for runtime in self._runtimes:
             for change in runtime.changed(event, self.ledger.book(runtime.config.id)):
                 out = out or []
@@ -217,7 +236,7 @@ class Trader:
         if price is None:
             raise InvariantViolation(f"{strategy} has a view on {iid}, which never had a bar", instrument=iid)
         signal = Signal(strategy=strategy, instrument=iid, ts_event=event.ts_event, strength=strength)
-        target = self._values.target(signal, runtime.sizer, price)
+        target = self._values.target(signal, runtime.sizing, price)
         position, working = self.ledger.book(strategy).quantity(iid), self.orders.net(strategy, iid)
         decision = Decision(
             signal=signal, target=target, position=position, working=working,
@@ -234,11 +253,13 @@ class Trader:
         if not isinstance(submitted, Deny):
             return submitted
         self._try_again(order)
-        return [submitted]
+        return [submitted, *self.guards.on_denied(submitted, event)]
 
     def _controlled(self, event: StateEvent) -> Sequence[AnyCommand]:
         """Change what may be sent; then every position has its protection, and what is not held any more has none."""
+        self._briefing.hear(event)
         out = self.control.on_event(event)
+        self.guards.after(out)
         freed = any(isinstance(c, SetTradingState) and c.state is not TradingState.HALTED for c in out)
         adjusted = any(isinstance(c, BookAdjusted) for c in out)
         return [*out, *self._protect_all(event)] if freed or adjusted else out
@@ -257,19 +278,11 @@ class Trader:
     def _on_execution(self, event: BookEvent) -> Sequence[AnyCommand]:
         if isinstance(event, CorporateActionDue):
             return self._actions.take_effect(event, self._runtimes)
-        if isinstance(event, OrderFilled):
-            replaced = self.ledger.execution(event.fill.exec_id)
-            return self._on_order(event, replaced) if self.ledger.apply(event.fill) else NOTHING
-        if isinstance(event, CommissionReported):
-            self.ledger.charge(event.commission)
-        elif isinstance(event, BorrowFeeCharged):
-            self.ledger.book(event.strategy).earn(event.instrument, -event.amount)
-        elif isinstance(event, ExternalOrder):
-            self.orders.foreign(event)
-        else:
-            self.ledger.open_book(EXTERNAL, Decimal(0))
-            self.ledger.apply(event.fill)
-        return NOTHING
+        if not isinstance(event, OrderFilled):
+            _book(event, self.ledger, self.orders)
+            return NOTHING
+        replaced = self.ledger.execution(event.fill.exec_id)
+        return self._on_order(event, replaced) if self.ledger.apply(event.fill) else NOTHING
 
     def _on_order(self, event: OrderEvent | OrderFilled, replaced: Fill | None = None) -> Sequence[AnyCommand]:
         order_id = event.fill.order_id if isinstance(event, OrderFilled) else event.order_id
@@ -290,26 +303,24 @@ class Trader:
             changes = self._protection.follow(order.strategy, order.instrument, ts=event.ts_event, after=filled,
                                               renew=self._protection.ends_by_us(order))  # fmt: skip
             out += self._submission.change(changes, event)
-        if result.alarm not in _HALTING:
-            return out or NOTHING
-        reason = f"{result.alarm}: order {order_id}"
-        out += self.control.halt(event, reason)
-        if result.alarm is Alarm.ZOMBIE:
-            out.append(Cancel(ts_event=event.ts_event, order_id=order_id, reason=reason))
-        return out
+        return [*out, *self.guards.on_order(event, order_id, result.alarm)] or NOTHING
 
     def _try_again(self, order: Order) -> None:
         """Plan an exit anew at the next bar if this one came to nothing; entries are never repeated."""
         held = self.ledger.book(order.strategy).quantity(order.instrument)
-        if held * order.side.sign < 0:
-            for runtime in self._runtimes:
-                if runtime.config.id == order.strategy and order.instrument in runtime.config.universe:
-                    runtime.again.add(runtime.config.universe.index(order.instrument))
+        for runtime in self._runtimes:
+            if held * order.side.sign < 0 and runtime.config.id == order.strategy:
+                runtime.try_again(order.instrument)
 
     @property
     def instruments(self) -> Set[InstrumentId]:
         """Return what is configured."""
         return self._instruments.keys()
+
+    @property
+    def limits(self) -> RiskLimit:
+        """Return the limits in force."""
+        return self._limits.limits
 
     @property
     def states(self) -> TradingStates:
@@ -321,27 +332,45 @@ class Trader:
         """Tell whether an exit waits for the next bar, or may become due at any."""
         return any(r.again or (r.exits.limit_ns and any(self.ledger.book(r.config.id).held())) for r in self._runtimes)
 
-    def _configure(self, event: RunStarted) -> None:
+    def _configure(self, event: RunStarted) -> Sequence[AnyCommand]:
         """Take over a run's configuration; books, orders and states go on, the link is a new one."""
         self.control.states.link = NO_LINK
         self._instruments.update({i.id: i for i in event.instruments})
         self._market.define(event.instruments)
-        self._limits = event.limits
-        self._submission.rates.remember(event.limits.duplicate_window_s)
-        before, self._runtimes = self._runtimes, []
+        kept = self._limits.begin(event)
+        self._briefing.configure(event)
+        self._submission.forget()
+        before = {r.config.id: r for r in self._runtimes if r.config in event.strategies}
         for config in event.strategies:
             self.ledger.open_book(config.id, config.capital)
-            kept = [r for r in before if r.config == config]  # the same strategy goes on with its window
-            if not kept:
-                manifest, source = self._source(config, tuple(self._instruments[i] for i in config.universe))
-                kept = [_Runtime(config, manifest, source)]
-            self._runtimes += kept
+        # the same strategy goes on with its window
+        self._runtimes = [before.get(config.id) or self._begin(config) for config in event.strategies]
         policies = (policy_of(r.config, r.manifest.version) for r in self._runtimes)
         self._protection.configure(policy for policy in policies if policy is not None)
+        return kept
+
+    def _begin(self, config: StrategyConfig) -> _Runtime:
+        return _Runtime(config, *self._source(config, tuple(self._instruments[i] for i in config.universe)))
 
     def mark(self, ts: int) -> PortfolioMarked:
         """Return all books at the last prices; a projection, not a decision."""
         return self._values.mark(ts)
+
+
+def _book(event: BookEvent, ledger: Ledger, orders: WorkingOrders) -> None:
+    """Book costs, and what others do in this account."""
+    match event:
+        case CommissionReported(commission=commission):
+            ledger.charge(commission)
+        case BorrowFeeCharged():
+            ledger.book(event.strategy).earn(event.instrument, -event.amount)
+        case ExternalOrder():
+            orders.foreign(event)
+        case ExternalFill(fill=fill):
+            ledger.open_book(EXTERNAL, Decimal(0))
+            ledger.apply(fill)
+        case _:
+            pass
 
 
 def _settled(before: WorkingOrder, after: WorkingOrder, event: Event) -> bool:

@@ -6,6 +6,7 @@ from msgspec import structs
 
 from robotrader.engine.market import MarketFacts
 from robotrader.engine.orders import WorkingOrders
+from robotrader.engine.strategy_sizing import StrategySizing
 from robotrader.model import (
     InstrumentId,
     InvariantViolation,
@@ -20,9 +21,11 @@ from robotrader.model import (
     WorkingOrder,
     money,
 )
+from robotrader.portfolio.allocation import drawdown
+from robotrader.portfolio.construction import buffered
 from robotrader.portfolio.ledger import Ledger
-from robotrader.portfolio.sizing import Sizer, SizingInputs, target_quantity
-from robotrader.risk.checks import is_reducing
+from robotrader.portfolio.sizing import SizingInputs, target_quantity
+from robotrader.risk.facts import is_reducing
 
 
 class Valuation:
@@ -33,10 +36,13 @@ class Valuation:
         self._market = market
         self._orders = orders
         self._equities: dict[StrategyId, Decimal] = {}
+        self._peaks: dict[StrategyId, Decimal] = {}  # of the profit of those that are throttled
 
-    def renew(self) -> None:
+    def renew(self, *, warmup: bool = False) -> None:
         """Forget what books were worth for sizing: new bars have come."""
         self._equities.clear()
+        for strategy in self._peaks if not warmup else ():
+            self.drawdown(strategy)
 
     def price(self, iid: InstrumentId) -> Decimal:
         """Return the last close.
@@ -58,45 +64,66 @@ class Valuation:
             equity = self._equities[strategy] = self._ledger.mark(self._ledger.book(strategy), self.price).equity
         return equity
 
-    def target(self, signal: Signal, sizer: Sizer, price: Decimal) -> Target:
+    def drawdown(self, strategy: StrategyId) -> Decimal:
+        """Return how far a book is below its peak, as a part of it; the peak is followed from the first call on."""
+        capital = self._ledger.book(strategy).capital
+        profit = self.book_equity(strategy) - capital
+        peak = self._peaks[strategy] = max(self._peaks.get(strategy, Decimal(0)), profit)
+        return drawdown(capital, peak, profit)
+
+    def target(self, signal: Signal, rules: StrategySizing, price: Decimal) -> Target:
         """Size a strategy's view, and keep the numbers it was sized with."""
-        iid = signal.instrument
-        instrument = self._market.instrument(iid)
+        iid, strategy = signal.instrument, signal.strategy
+        size, sizing = self._size(signal, rules, price)
+        if rules.throttle is not None:
+            below = self.drawdown(strategy)
+            factor = rules.throttle.factor(below)
+            size *= factor
+            sizing |= {"drawdown": f"{below:.6f}", "throttle": str(factor)}
+        quantity = target_quantity(signal.strength, size, self._market.instrument(iid).lot)
+        if rules.buffer:
+            sizing["unbuffered"] = str(quantity)
+            present = self._ledger.book(strategy).quantity(iid) + self._orders.net(strategy, iid)
+            quantity = buffered(quantity, present, rules.buffer)
+        return Target(strategy=strategy, instrument=iid, ts_event=signal.ts_event, quantity=quantity, sizing=sizing)
+
+    def _size(self, signal: Signal, rules: StrategySizing, price: Decimal) -> tuple[Decimal, dict[str, str]]:
+        """Return the size for strength 1, and the numbers behind it."""
+        iid, sizer = signal.instrument, rules.sizer
         if sizer.rule == "fixed":
-            size, sizing = sizer.value, {"sizer": sizer.text}
-        else:
-            equity = self.book_equity(signal.strategy)
-            atr = self._market.atr(iid) if sizer.rule == "atr" else None
-            returns = self._market.returns(iid) if sizer.needs_returns else None
-            size = sizer.size(SizingInputs(
-                equity=equity, price=price, multiplier=instrument.multiplier, atr=atr, returns=returns,
-                direction=1 if signal.strength >= 0 else -1,
-            ))  # fmt: skip
-            sizing = {"sizer": sizer.text, "equity": str(equity), "price": str(price), "atr": str(atr)}
-            if sizer.needs_returns:
-                sizing |= {name: str(returns and getattr(returns, name)) for name in ("mean", "volatility")}
-        quantity = target_quantity(signal.strength, size, instrument.lot)
-        return Target(strategy=signal.strategy, instrument=iid, ts_event=signal.ts_event, quantity=quantity,
-                      sizing=sizing)  # fmt: skip
+            return sizer.value, {"sizer": sizer.text}
+        equity = self.book_equity(signal.strategy)
+        atr = self._market.atr(iid) if sizer.rule == "atr" else None
+        returns = self._market.returns(iid) if sizer.needs_returns else None
+        share = rules.share(iid, self._market) if sizer.constructs else None
+        size = sizer.size(SizingInputs(
+            equity=equity, price=price, multiplier=self._market.instrument(iid).multiplier, atr=atr, returns=returns,
+            direction=1 if signal.strength >= 0 else -1, weight=Decimal(repr(share.weight)) if share else None,
+        ))  # fmt: skip
+        sizing = {"sizer": sizer.text, "equity": str(equity), "price": str(price), "atr": str(atr)}
+        if sizer.needs_returns:
+            sizing |= {name: str(returns and getattr(returns, name)) for name in ("mean", "volatility")}
+        return size, sizing | share.numbers if share else sizing
 
     def equity(self) -> Decimal:
         """Return the sum over the books."""
         return sum((self._ledger.mark(book, self.price).equity for book in self._ledger.books), Decimal(0))
 
-    def snapshot(self, order: Order, now: int, limits: RiskLimit, *, entry: Order | None = None) -> PortfolioSnapshot:
+    def snapshot(
+        self, order: Order, now: int, limits: RiskLimit, *, entry: Order | None = None, equity: Decimal = Decimal(0)
+    ) -> PortfolioSnapshot:
         """Gather the account and the order's instrument at worst case; what no limit asks for is left out.
 
-        `entry` is the order that fills before this one can: its units count as held.
+        `entry` is the order that fills before this one can: its units count as held. `equity` is that of all books.
         """
         iid = order.instrument
         opened = 0 if entry is None else entry.side.sign * entry.quantity
         seen = self._market.reference(iid, now)
-        by_equity = limits.max_position_equity_ratio is not None or limits.max_order_equity_ratio is not None
-        by_volume = limits.max_order_adv_ratio is not None
+        by_volume = limits.max_order_adv_ratio is not None or limits.max_position_adv_ratio is not None
         return PortfolioSnapshot(
             ts=now,
             instrument=self._market.instrument(iid),
-            equity=self.equity() if by_equity else Decimal(0),
+            equity=equity,
             position=self._ledger.quantity(iid) + opened,
             open_buy=self._orders.open_quantity(iid, Side.BUY),
             open_sell=self._orders.open_quantity(iid, Side.SELL),

@@ -1,6 +1,7 @@
 """The adapters that a runner works with."""
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 from msgspec import Struct
 
@@ -10,12 +11,16 @@ from robotrader.ports import Broker, Clock, Journal, Link, MarketData
 from robotrader.strategy.contract import SourceFactory
 
 
+def _keep_in_mind(_: str) -> None:
+    """Have no flag file."""
+
+
 class World(Struct, frozen=True, kw_only=True):
     """One trader's world.
 
-    `latch` says why nothing may be sent (flag file), None if it may; `reconciles`: the broker is compared with at
-    intervals too, which a clock that stands between sessions does not need. `actions` gives every version of each
-    corporate action.
+    `latch` says why nothing may be sent (flag file), None if it may; `raise_latch` raises it, and never fails.
+    `reconciles`: the broker is compared with at intervals too, which a clock that stands between sessions does not
+    need. `actions` gives every version of each corporate action.
     """
 
     journal: Journal
@@ -29,3 +34,5 @@ class World(Struct, frozen=True, kw_only=True):
     sessions: SessionTable
     reconciles: bool = False
     actions: Callable[[], Sequence[CorporateAction]] = tuple
+    borrow_rate: Decimal = Decimal(0)
+    raise_latch: Callable[[str], None] = _keep_in_mind

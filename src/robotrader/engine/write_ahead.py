@@ -12,6 +12,7 @@ from robotrader.engine.response import respond
 from robotrader.engine.trader import Trader
 from robotrader.execution.lifecycle import REPLACEABLE
 from robotrader.model import (
+    Action,
     AnyCommand,
     AnyEvent,
     BarsClosed,
@@ -19,6 +20,7 @@ from robotrader.model import (
     ConnectionLost,
     DataError,
     ExternalFill,
+    MarginPreviewed,
     Order,
     OrderEvent,
     OrderFilled,
@@ -29,9 +31,12 @@ from robotrader.model import (
     OrderSending,
     OrderState,
     OrderVoided,
+    PreviewMargin,
     Replace,
+    SetTradingState,
     Submit,
     TradingHalted,
+    TradingState,
     WorkingOrder,
 )
 from robotrader.ports import Arrival, Broker, BrokerMessage, Clock, Journal, Transaction
@@ -46,19 +51,20 @@ def _at_once(_: Order) -> None:
 
 
 class WriteAhead:
-    """Journal first, then act. `halted` answers why nothing may be sent, None when it may.
+    """Journal first, then act. `halted` answers why nothing may be sent, None when it may; `raise_latch` says so.
 
     `cancels` are the orders that the core wants canceled, with its reasons: a cancel may be lost with the link.
     """
 
     def __init__(
-        self, *, trader: Trader, journal: Journal, broker: Broker, clock: Clock, halted: Callable[[], str | None]
-    ) -> None:
+        self, *, trader: Trader, journal: Journal, broker: Broker, clock: Clock, halted: Callable[[], str | None],
+        raise_latch: Callable[[str], None] = log.info,
+    ) -> None:  # fmt: skip
         self._trader = trader
         self._journal = journal
         self._broker = broker
         self._clock = clock
-        self._halted = halted
+        self._halted, self._raise_latch = halted, raise_latch
         self.bar_ns = 0
         self.last_bars_ts: int | None = None
         self.epoch = 0
@@ -128,8 +134,15 @@ class WriteAhead:
     async def carry_out(self, commands: Sequence[AnyCommand]) -> None:
         """Carry out cancels first, then T2 and the socket writes: changes of working orders, then new ones."""
         for command in commands:
-            if isinstance(command, Cancel):
-                await self._cancel(command)
+            match command:
+                case SetTradingState() if _is_halt_of_all(command):
+                    self._raise_latch(command.reason)  # it survives the loss of the journal
+                case Cancel():
+                    await self._cancel(command)
+                case PreviewMargin():
+                    await self._preview(command.order)
+                case _:
+                    pass
         await self._replace([c.order for c in commands if isinstance(c, Replace)])
         await self.send([c.order for c in commands if isinstance(c, Submit)])
 
@@ -151,6 +164,15 @@ class WriteAhead:
             return
         await self.record([OrderPendingCancel(ts_event=now, ts_init=now, order_id=command.order_id)])
 
+    async def _preview(self, order: Order) -> None:
+        """Ask what an order would need, under a number that no order gets; there is an answer in any case."""
+        now, self.next_order_id = self._clock.now(), self.next_order_id + 1
+        try:
+            self._broker.preview(order, self.next_order_id - 1)
+        except ConnectionLost as error:
+            unasked = MarginPreviewed(ts_event=now, ts_init=now, order_id=order.id, error=f"not asked: {error}")
+            await self.record([unasked])
+
     async def void(
         self, orders: Sequence[Order], reason: str, *, proven: bool, until: Callable[[Order], int | None] = _at_once
     ) -> None:
@@ -171,14 +193,14 @@ class WriteAhead:
         InvariantViolation
             Another process took the journal, says the batch itself: this one may neither write nor send.
         """
-        orders = [o for o in orders if self._is_authorized(o)]
+        orders = [o for o in orders if _is_authorized(o, self._trader)]
         if not orders:
             return
         now, refused = self._clock.now(), await self._refused(orders)
         refused |= {o.id: f"its entry: {refused[o.parent]}" for o in orders if o.parent in refused}
         for order in (o for o in orders if o.id in refused):
             await self.void([order], refused[order.id], proven=True)
-        orders = [o for o in orders if self._is_authorized(o)]
+        orders = [o for o in orders if _is_authorized(o, self._trader)]
         numbered = list(zip(orders, range(self.next_order_id, self.next_order_id + len(orders)), strict=True))
         self.next_order_id += len(orders)
         await self.record(
@@ -201,10 +223,11 @@ class WriteAhead:
 
         What protects a position does not age: it may have been decided weeks ago.
         """
-        halted, now = self._halted() or await self._requested_halt(), self._clock.now()
-        return {
-            o.id: why for o in orders if (why := halted or self._stopped(o) or (self._stale(o, now) if ages else None))
+        halted, now = self._halted() or await _requested_halt(self._journal), self._clock.now()
+        found = {
+            o.id: halted or _stopped(o, self._trader) or (_stale(o, now, self.bar_ns) if ages else None) for o in orders
         }
+        return {order_id: why for order_id, why in found.items() if why}
 
     async def _replace(self, changes: Sequence[Order]) -> None:
         """Change working orders, by the same protocol: what may have left is never asked for again by itself."""
@@ -227,21 +250,15 @@ class WriteAhead:
                 await self.record([OrderReplaceRejected(ts_event=now, ts_init=now, order_id=order.id,
                                                         reason=f"not sent: {error}")])  # fmt: skip
 
-    def _stopped(self, order: Order) -> str | None:
-        """Say why this order may not be sent any more, whatever was allowed when it was decided."""
-        working = self._trader.orders.get(order.id)
-        return None if working is None else self._trader.control.refusal(working)
 
-    def _stale(self, order: Order, now: int) -> str | None:
-        return "decision is stale" if now - order.ts_event > MAX_DECISION_AGE_BARS * self.bar_ns else None
+async def _requested_halt(journal: Journal) -> str | None:
+    halts = (r for r in await journal.open_requests() if r.action in {Action.HALT, Action.LOCK})
+    return next((f"halt requested: {r.reason}" for r in halts), None)
 
-    def _is_authorized(self, order: Order) -> bool:
-        working = self._trader.orders.get(order.id)
-        return working is not None and working.state is OrderState.AUTHORIZED
 
-    async def _requested_halt(self) -> str | None:
-        requests = await self._journal.open_requests()
-        return next((f"halt requested: {r.reason}" for r in requests if r.action == "halt"), None)
+def _is_authorized(order: Order, trader: Trader) -> bool:
+    working = trader.orders.get(order.id)
+    return working is not None and working.state is OrderState.AUTHORIZED
 
 
 def _events_of(broker: Broker, message: BrokerMessage) -> Sequence[AnyEvent]:
@@ -272,6 +289,23 @@ def _order_of(event: AnyEvent) -> OrderId:
     if isinstance(event, OrderFilled):
         return event.fill.order_id
     return event.order_id if isinstance(event, OrderEvent) else OrderId("")
+
+
+def _stopped(order: Order, trader: Trader) -> str | None:
+    """Say why this order may not be sent any more, whatever was allowed when it was decided."""
+    working = trader.orders.get(order.id)
+    return None if working is None else trader.control.refusal(working)
+
+
+def _stale(order: Order, now: int, bar_ns: int) -> str | None:
+    return "decision is stale" if now - order.ts_event > MAX_DECISION_AGE_BARS * bar_ns else None
+
+
+def _is_halt_of_all(command: SetTradingState) -> bool:
+    return (
+        command.strategy is None and command.instrument is None
+        and command.state.severity >= TradingState.HALTED.severity
+    )  # fmt: skip
 
 
 def _may_work(working: WorkingOrder) -> bool:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from robotrader.model.corporate import Posting
 from robotrader.model.market import InstrumentId
 from robotrader.model.orders import Fill, Order, OrderId, StrategyId
-from robotrader.model.risk import Approved, Denied, TradingState
+from robotrader.model.risk import Approved, Denied, RiskLimit, TradingState
 from robotrader.model.strategy import Signal, Target
 
 
@@ -42,6 +42,12 @@ class Submit(Command, frozen=True, kw_only=True):
     verdict: Approved
     decision: Decision | None
     reserved: int
+
+
+class PreviewMargin(Command, frozen=True, kw_only=True):
+    """Ask the broker what this order would need: it is not sent, and may be denied for the answer."""
+
+    order: Order
 
 
 class Replace(Command, frozen=True, kw_only=True):
@@ -82,6 +88,16 @@ class SetTradingState(Command, frozen=True, kw_only=True):
     actor: str
     strategy: StrategyId | None = None
     instrument: InstrumentId | None = None
+
+
+class SetLimits(Command, frozen=True, kw_only=True):
+    """These limits are in force from now on; `changed` names what differs from those before, or was kept."""
+
+    limits: RiskLimit
+    changed: tuple[str, ...]
+    reason: str
+    actor: str
+    approver: str | None = None
 
 
 class BookAdjusted(Command, frozen=True, kw_only=True):
@@ -125,5 +141,15 @@ class PortfolioMarked(Command, frozen=True, kw_only=True):
 
 
 AnyCommand = (
-    Submit | Replace | Deny | Hold | Cancel | SetTradingState | BookAdjusted | CorporateActionBooked | PortfolioMarked
+    Submit
+    | PreviewMargin
+    | Replace
+    | Deny
+    | Hold
+    | Cancel
+    | SetTradingState
+    | SetLimits
+    | BookAdjusted
+    | CorporateActionBooked
+    | PortfolioMarked
 )

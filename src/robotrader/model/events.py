@@ -16,17 +16,20 @@ from robotrader.model.market import Bar, Instrument, InstrumentId, Quote
 from robotrader.model.orders import Commission, Fill, OrderId, Side, StrategyId
 from robotrader.model.portfolio import Account
 from robotrader.model.risk import RiskLimit, TradingState
+from robotrader.model.sessions import SessionTable
 from robotrader.model.strategy import StrategyConfig
 
 
 class Action(StrEnum):
     """What an operator may ask of a running trader."""
 
+    LOCK = "lock"
     HALT = "halt"
     REDUCE = "reduce"
     RESUME = "resume"
     RECONCILE = "reconcile"
     RESOLVE = "resolve"
+    LIMIT = "limit"
 
 
 class LinkState(StrEnum):
@@ -46,6 +49,13 @@ class LinkState(StrEnum):
     LOGIN_NEEDED = "LOGIN_NEEDED"
 
 
+class HaltCause(StrEnum):
+    """Why an exchange stopped trading an instrument: by itself or its regulator, or for its price moved too fast."""
+
+    GENERAL = "general"
+    VOLATILITY = "volatility"
+
+
 class Event(Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
     """Base of all events."""
 
@@ -60,7 +70,7 @@ class Event(Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
-    """A trader process took the journal: everything its decisions depend on."""
+    """A trader process took the journal: everything its decisions depend on; `sessions` are the coming ones."""
 
     run_id: str
     epoch: int
@@ -70,6 +80,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     instruments: tuple[Instrument, ...]
     limits: RiskLimit
     code_version: str
+    sessions: SessionTable | None = None
 
     @property
     def source_id(self) -> str | None:
@@ -319,8 +330,45 @@ class AccountReported(Event, frozen=True, kw_only=True):
     account: Account
 
 
+class BorrowReported(Event, frozen=True, kw_only=True):
+    """What the broker can lend of an instrument to sell it short; None = not told.
+
+    `level` is IBKR's: above 2.5 at least 1,000 shares, above 1.5 some that must be located first, else none.
+    """
+
+    instrument: InstrumentId
+    level: float | None = None
+    shares: int | None = None
+
+
+class HaltReported(Event, frozen=True, kw_only=True):
+    """An exchange halted trading in an instrument, or resumed it."""
+
+    instrument: InstrumentId
+    halted: bool
+    cause: HaltCause | None = None
+
+
+class MarginPreviewed(Event, frozen=True, kw_only=True):
+    """What the broker says would stand in the account if an order of ours filled; None = not told.
+
+    Money in account currency: initial and maintenance margin, equity with loan value, and the order's commission. An
+    `error` says why there is no answer, or what the broker objects to.
+    """
+
+    order_id: OrderId
+    initial_after: Decimal | None = None
+    maintenance_after: Decimal | None = None
+    equity_after: Decimal | None = None
+    commission: Decimal | None = None
+    error: str = ""
+
+
 class RequestReceived(Event, frozen=True, kw_only=True):
-    """An operator's request, copied from the requests table or the flag file; RESOLVE names its ticket's instrument."""
+    """An operator's request, copied from the requests table or the flag file; RESOLVE names its ticket's instrument.
+
+    LIMIT has its `change` as `name=value`, and says who approved it, if it needs approval.
+    """
 
     request_id: str
     action: Action
@@ -328,6 +376,8 @@ class RequestReceived(Event, frozen=True, kw_only=True):
     actor: str
     strategy: StrategyId | None = None
     instrument: InstrumentId | None = None
+    change: str | None = None
+    approver: str | None = None
 
     @property
     def source_id(self) -> str | None:
@@ -351,6 +401,11 @@ class BreakOpened(Event, frozen=True, kw_only=True):
     def source_id(self) -> str | None:
         """Return the ticket's id."""
         return self.break_id
+
+    @property
+    def bought_in(self) -> bool:
+        """Tell whether somebody bought what we are short of: so brokers act when lent shares are recalled."""
+        return self.ledger < min(self.broker, 0)
 
 
 class CorporateActionDue(Event, frozen=True, kw_only=True):
@@ -398,6 +453,9 @@ AnyEvent = (
     | BorrowFeeCharged
     | PositionReported
     | AccountReported
+    | BorrowReported
+    | HaltReported
+    | MarginPreviewed
     | RequestReceived
     | BreakOpened
     | CorporateActionDue

@@ -7,6 +7,7 @@ from typing import NewType
 
 from msgspec import Struct
 
+from robotrader.model.errors import BadTick
 from robotrader.model.market import Currency, InstrumentId
 
 OrderId = NewType("OrderId", str)
@@ -70,7 +71,10 @@ class Purpose(StrEnum):
     @property
     def protective(self) -> bool:
         """Tell whether such an order rests at the broker to end a position, and can fill no more than that."""
-        return self in {Purpose.STOP_LOSS, Purpose.TAKE_PROFIT}
+        return self in _PROTECTIVE
+
+
+_PROTECTIVE = frozenset({Purpose.STOP_LOSS, Purpose.TAKE_PROFIT})
 
 
 class OrderState(StrEnum):
@@ -93,7 +97,7 @@ class OrderState(StrEnum):
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """Immutable instruction; `quantity` in whole units, > 0.
+    """Immutable instruction; `quantity` in whole units, > 0. Raises `BadTick` where a number is not finite.
 
     `ts_event` is the decision time, ns UTC. `parent` is the entry that must fill before this one can; of the orders
     of an `oca_group` (one cancels all) a fill reduces the others by as much.
@@ -112,6 +116,14 @@ class Order(Struct, frozen=True, kw_only=True):
     purpose: Purpose = Purpose.TARGET
     parent: OrderId | None = None
     oca_group: str | None = None
+
+    def __post_init__(self) -> None:
+        quantity, limit, stop = self.quantity, self.limit_price, self.stop_price
+        # types promise an int, but a NaN may come in their place; what is left of an order that filled is 0
+        if not isinstance(quantity, int) or quantity < 0:  # type: ignore[redundant-expr]
+            raise BadTick(f"order {self.id}: expected a whole quantity of units, found {quantity!r}")
+        if (limit is not None and not limit.is_finite()) or (stop is not None and not stop.is_finite()):
+            raise BadTick(f"order {self.id}: expected finite prices, found limit {limit} and stop {stop}")
 
 
 class WorkingOrder(Struct, frozen=True, kw_only=True):
@@ -140,7 +152,7 @@ class Fill(Struct, frozen=True, kw_only=True):
     """One execution of ours: `quantity` > 0 in units, `price` on the tick grid.
 
     `exec_id` is the stem of IB's execution id, `revision` its last part: a correction of
-    the same execution has a higher revision.
+    the same execution has a higher revision. Raises `BadTick` where a number is not finite.
     """
 
     exec_id: str
@@ -152,6 +164,12 @@ class Fill(Struct, frozen=True, kw_only=True):
     quantity: int
     price: Decimal
     ts_event: int
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.quantity, int)  # not only what types promise
+        if not whole or self.quantity < 0 or not self.price.is_finite():
+            raise BadTick(f"execution {self.exec_id}: expected units at a finite price, found {self.quantity!r} at "
+                          f"{self.price}")  # fmt: skip
 
 
 class Commission(Struct, frozen=True, kw_only=True):

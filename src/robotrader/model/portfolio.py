@@ -19,11 +19,19 @@ class Position(Struct, frozen=True, kw_only=True):
 
 
 class Account(Struct, frozen=True, kw_only=True):
-    """What the broker reports of one account; None = not reported."""
+    """What the broker reports of one account; None = not reported.
+
+    `day_pnl` is its profit since the last session's close, realized or not.
+    """
 
     id: str
     cash: Decimal | None = None
     net_liquidation: Decimal | None = None
+    available_funds: Decimal | None = None
+    excess_liquidity: Decimal | None = None
+    initial_margin: Decimal | None = None
+    maintenance_margin: Decimal | None = None
+    day_pnl: Decimal | None = None
     currency: Currency = Currency("USD")
 
 

@@ -27,6 +27,17 @@ class SessionTable(Struct, frozen=True, kw_only=True):
         i = bisect_right(self.closes, ts)
         return self.closes[i] if i < len(self.closes) else None
 
+    def next_session(self, ts: int) -> tuple[int, int] | None:
+        """Return open and close of the session that is open at `ts`, else of the next; None after the last."""
+        i = bisect_right(self.closes, ts)
+        return (self.opens[i], self.closes[i]) if i < len(self.closes) else None
+
+    def coming(self, ts: int, count: int) -> "SessionTable":
+        """Return the session that is open at `ts`, or the next, and those after it: so many."""
+        i = bisect_right(self.closes, ts)
+        part = slice(i, i + count)
+        return SessionTable(dates=self.dates[part], opens=self.opens[part], closes=self.closes[part])
+
     def is_open(self, ts: int) -> bool:
         """Tell whether open <= `ts` < close of some session."""
         i = bisect_right(self.opens, ts) - 1

@@ -2,10 +2,12 @@
 
 from decimal import Decimal
 from enum import StrEnum
+from math import isfinite
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from robotrader.model.errors import BadTick, StrategyError
 from robotrader.model.market import BarSpec, InstrumentId
 from robotrader.model.orders import StrategyId
 
@@ -58,7 +60,7 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Signal(Struct, frozen=True, kw_only=True):
-    """A strategy's view: unitless `strength` in [-1, 1]; not an order."""
+    """A strategy's view: unitless `strength` in [-1, 1]; not an order. Raises `StrategyError` where it is not."""
 
     strategy: StrategyId
     instrument: InstrumentId
@@ -67,6 +69,11 @@ class Signal(Struct, frozen=True, kw_only=True):
     confidence: float = 1.0
     horizon: str | None = None
     metadata: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        if not -1 <= self.strength <= 1 or not isfinite(self.confidence):
+            raise StrategyError(f"{self.strategy}: expected a strength from -1 to 1 and a finite confidence, found "
+                                f"{self.strength} and {self.confidence}", strategy=self.strategy)  # fmt: skip
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -78,6 +85,10 @@ class Target(Struct, frozen=True, kw_only=True):
     quantity: int
     sizing: dict[str, str] = {}
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.quantity, int):
+            raise BadTick(f"{self.strategy}: expected a target in whole units, found {self.quantity!r}")
+
 
 class StrategyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One configured strategy of a run; with the instruments, all that its decisions depend on.
@@ -87,6 +98,10 @@ class StrategyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     decision: `percent:0.05` or `atr:2`, as in `execution/protection.py`; `trailing_percent:0.05` and `trailing_atr:2`
     are stops that follow the closes. A position held for `time_exit` (`90m`, `12h`, `10d`) is closed, and not opened
     again before the strength changes. None: no such order, no such exit.
+
+    A target stays as it is where it would change by less than the part `turnover_buffer` of the larger one. Names whose
+    returns correlate above `cluster_correlation` share one exposure, where the sizer sizes all names together.
+    `drawdown_throttle` makes targets smaller in a drawdown, as in `portfolio/allocation.py`: `0.05:0.5,0.10:0`.
     """
 
     id: StrategyId
@@ -99,4 +114,7 @@ class StrategyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     stop_loss: str | None = None
     take_profit: str | None = None
     time_exit: str | None = None
+    turnover_buffer: float = 0.0
+    cluster_correlation: float | None = None
+    drawdown_throttle: str | None = None
     stage: Stage = Stage.PAPER

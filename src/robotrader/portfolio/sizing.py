@@ -11,12 +11,15 @@ from math import fsum, sqrt
 from msgspec import Struct
 
 from robotrader.model import ConfigError, StrategyConfig
+from robotrader.portfolio.allocation import parse_throttle
 
 ATR_BARS = 14
 CLOSES = 63
+CONSTRUCTIONS = ("equal", "inverse_volatility", "risk_parity", "min_variance")
+"""Sizers that share one exposure out among all names of a strategy: the methods of `portfolio.construction`."""
 _BY_RETURNS = {"volatility", "kelly"}
-_RATIOS = {"percent", "atr", *_BY_RETURNS}
-_LOOK_BACK = {"atr": ATR_BARS + 1, **dict.fromkeys(_BY_RETURNS, CLOSES)}
+_LARGEST = dict.fromkeys(("percent", "atr", *_BY_RETURNS), 1) | dict.fromkeys(CONSTRUCTIONS, 2)
+_LOOK_BACK = {"atr": ATR_BARS + 1, **dict.fromkeys((*_BY_RETURNS, *CONSTRUCTIONS[1:]), CLOSES)}
 """How many of the last bars a rule needs, where it needs more than one."""
 
 
@@ -30,7 +33,8 @@ class Returns(Struct, frozen=True):
 class SizingInputs(Struct, frozen=True, kw_only=True):
     """What a sizer may use: the book's `equity` (currency), the last close, and ATR(14) in price units.
 
-    `returns` are those of the last 63 closes, `direction` is 1 for a long position, -1 for a short one.
+    `returns` are those of the last 63 closes, `direction` is 1 for a long position, -1 for a short one. `weight` is the
+    name's share in [0, 1] of what its strategy's construction gives out.
     """
 
     equity: Decimal
@@ -39,6 +43,7 @@ class SizingInputs(Struct, frozen=True, kw_only=True):
     atr: Decimal | None = None
     returns: Returns | None = None
     direction: int = 1
+    weight: Decimal | None = None
 
 
 class Sizer(Struct, frozen=True):
@@ -47,7 +52,8 @@ class Sizer(Struct, frozen=True):
     `fixed:N` N units; `notional:X` X of currency; `percent:R` and `all_in` that ratio of the book's
     equity; `atr:R` so that one ATR(14) move costs that ratio of equity; `volatility:R` so that the position's
     volatility is that ratio of equity a year, all of the equity at most; `kelly:F` that fraction of the Kelly
-    fraction mean / variance of the returns, from nothing to all of the equity.
+    fraction mean / variance of the returns, from nothing to all of the equity; `equal:G`, `inverse_volatility:G`,
+    `risk_parity:G` and `min_variance:G` the name's share of G times the equity.
 
     Kelly sizes are noise above all: over 62 daily returns the standard error of a Sharpe ratio is 2, so that of
     the Kelly fraction at 16 % volatility is over 12 times the equity. Expect nothing or the cap, seldom between.
@@ -69,7 +75,7 @@ class Sizer(Struct, frozen=True):
         budget = max(inputs.equity, Decimal(0)) * self.value
         if self.rule == "atr":
             return budget / (inputs.atr * inputs.multiplier) if inputs.atr else Decimal(0)
-        return budget / unit
+        return budget * (inputs.weight or 0) / unit if self.constructs else budget / unit
 
     def _share(self, inputs: SizingInputs) -> Decimal:
         """Return the share of equity, in [0, 1], that the returns allow; prices that stand still allow none."""
@@ -89,36 +95,58 @@ class Sizer(Struct, frozen=True):
         """Tell whether `SizingInputs.returns` is used."""
         return self.rule in _BY_RETURNS
 
+    @property
+    def constructs(self) -> bool:
+        """Tell whether `SizingInputs.weight` is used: all names of the strategy are sized together."""
+        return self.rule in CONSTRUCTIONS
+
 
 def looks_back(strategies: Iterable[StrategyConfig]) -> int:
     """Return how many of the last bars sizes and exits of strategies depend on."""
-    texts = [text for c in strategies for text in (c.sizer, c.stop_loss, c.take_profit) if text]
-    return max([1, *(bars for text in texts for rule, bars in _LOOK_BACK.items() if f"{rule}:" in text)])
+    found = [1]
+    for c in strategies:
+        texts = [text for text in (c.sizer, c.stop_loss, c.take_profit) if text]
+        found += [bars for text in texts for rule, bars in _LOOK_BACK.items() if f"{rule}:" in text]
+        found += [CLOSES] if c.cluster_correlation is not None else []
+    return max(found)
 
 
 def parse_sizer(text: str) -> Sizer:
-    """Read `fixed:100`, `notional:50000`, `percent:0.1`, `all_in`, `atr:0.01`, `volatility:0.1` or `kelly:0.5`.
+    """Read `fixed:100`, `notional:50000`, `percent:0.1`, `all_in`, `atr:0.01`, `kelly:0.5`, `risk_parity:1`...
 
     Raises
     ------
     ConfigError
-        Another rule, or a number that is not positive (ratios: not in (0, 1]).
+        Another rule, or a number that is not positive (ratios: not in (0, 1]; of a construction: not in (0, 2]).
     """
     rule, _, number = text.partition(":")
     if text == "all_in":
         return Sizer("all_in", Decimal(1))
-    if rule not in {"fixed", "notional", *_RATIOS}:
+    if rule not in {"fixed", "notional", *_LARGEST}:
         raise ConfigError(
-            f"sizer must be fixed:N, notional:X, percent:R, all_in, atr:R, volatility:R or kelly:F; found {text!r}"
+            "sizer must be fixed:N, notional:X, percent:R, all_in, atr:R, volatility:R, kelly:F or "
+            f"{', '.join(f'{name}:G' for name in CONSTRUCTIONS)}; found {text!r}"
         )
     try:
         value = Decimal(number)
     except ArithmeticError:
         value = Decimal("NaN")
-    ceiling = Decimal(1) if rule in _RATIOS else Decimal("Infinity")
+    ceiling = Decimal(_LARGEST.get(rule, "Infinity"))
     if not value.is_finite() or not 0 < value <= ceiling:
         raise ConfigError(f"sizer {rule} needs a number in (0, {ceiling}]; found {number!r}")
     return Sizer(rule, value)
+
+
+def check_sizing(config: StrategyConfig) -> None:
+    """Raise ConfigError for a sizer, buffer, cluster correlation or throttle that cannot be."""
+    sizer, correlation = parse_sizer(config.sizer), config.cluster_correlation
+    if config.drawdown_throttle is not None:
+        parse_throttle(config.drawdown_throttle)
+    if not 0 <= config.turnover_buffer < 1:
+        raise ConfigError(f"turnover_buffer must lie in [0, 1); found {config.turnover_buffer}")
+    if correlation is not None and not (sizer.constructs and 0 < correlation < 1):
+        names = ", ".join(CONSTRUCTIONS)
+        raise ConfigError(f"cluster_correlation must lie in (0, 1), with a sizer {names}; found {correlation}")
 
 
 def target_quantity(strength: float, size: Decimal, lot: int = 1) -> int:

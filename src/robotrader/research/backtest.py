@@ -53,6 +53,14 @@ from robotrader.simulation.venue import FillAt, Venue, VenueChange, VenueFill, V
 from robotrader.strategy.contract import PrecomputedRows, SignalSource, strengths
 from robotrader.strategy.loading import load_strategy
 
+_OF_THE_ORDER = frozenset({
+    "profile", "max_order_quantity", "max_order_notional", "max_order_equity_ratio", "min_order_notional",
+    "price_collar_ratio", "fat_finger_ratio", "reference_max_age_bars", "duplicate_window_s", "allow_list",
+    "messages_per_s", "messages_per_s_instrument", "bursts_per_s_strategy", "max_position_equity_ratio",
+    "approvers", "max_open_orders", "max_open_orders_instrument", "self_trade_guard", "max_rejects_per_min",
+})  # fmt: skip
+"""Limits that are judged when an order is decided, on nothing but the books and the last bar."""
+
 _REPORT_EVERY = 50_000
 
 
@@ -112,7 +120,7 @@ def run_backtest(
         What happened to these instruments where the panel's prices are raw: booked before the open of the ex date;
         strategies see prices without splits. A symbol change into what the panel does not hold is left out.
     borrow_rate : Decimal
-        What shorts pay a year (see `simulation.costs.borrow_fee`).
+        What shorts pay a year (see `portfolio.short.borrow_fee`).
     skip_quiet : bool
         Hand only those bars to the trader that may matter (see `research.quiet`).
     keep_commands : bool
@@ -133,7 +141,7 @@ def run_backtest(
     started = time.perf_counter()
     run = _Run(panel, venue, actions, borrow_rate=borrow_rate, keep_commands=keep_commands, revise=revise)
     run.trader.handle(_run_started(strategies, panel, limits))
-    if skip_quiet and fill is FillAt.NEXT_OPEN and _can_skip(limits):
+    if skip_quiet and fill is FillAt.NEXT_OPEN and _can_skip(limits, strategies):
         run.woken(QuietBars(panel, run.trader, strategies), progress)
     else:
         run.every(always=fill is FillAt.THIS_CLOSE, progress=progress)
@@ -147,9 +155,11 @@ def check_universe(strategies: Sequence[StrategyConfig], panel: Panel) -> None:
         raise DataError(f"no data for {', '.join(sorted(missing))}; there is: {', '.join(panel.ids)}")
 
 
-def _can_skip(limits: RiskLimit) -> bool:
-    """Tell whether nothing but strengths, sizes, positions and open orders looks at a bar; two limits do."""
-    return limits.max_order_adv_ratio is None and limits.split_guard_ratio is None
+def _can_skip(limits: RiskLimit, strategies: Sequence[StrategyConfig]) -> bool:
+    """Tell whether nothing but strengths, sizes, positions and open orders looks at a bar: most limits do."""
+    followed = any(c.drawdown_throttle for c in strategies)
+    static = all(getattr(limits, name) is None or name in _OF_THE_ORDER for name in limits.__struct_fields__)
+    return static and not followed
 
 
 def _run_started(strategies: Sequence[StrategyConfig], panel: Panel, limits: RiskLimit) -> RunStarted:

@@ -8,7 +8,7 @@ import numpy as np
 from robotrader.data.panel import Panel, Times
 from robotrader.model import BarSpec, BorrowFeeCharged, InstrumentId
 from robotrader.portfolio.ledger import Ledger
-from robotrader.simulation.costs import borrow_fee
+from robotrader.portfolio.short import borrow_fee
 
 
 def nights_of(panel: Panel) -> Times:

@@ -54,7 +54,12 @@ _REFUSED = {
     layout.CROSSED: "a change of an order crosses its end",
     layout.PARTIAL: "with stops, targets or time exits, an order fills in part",
 }
-_CHECKS = tuple(RiskCheck)
+_CHECKS = (
+    RiskCheck.MAX_ORDER_QUANTITY, RiskCheck.MAX_ORDER_NOTIONAL, RiskCheck.PRICE_COLLAR, RiskCheck.FAT_FINGER,
+    RiskCheck.PRICE_GRID, RiskCheck.DUPLICATE_INTENT, RiskCheck.ALLOW_LIST, RiskCheck.MESSAGE_RATE,
+    RiskCheck.POSITION_LIMIT, RiskCheck.TRADING_STATE,
+)  # fmt: skip
+"""The checks that the kernel knows, by its bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -66,6 +66,15 @@ class Friction(Struct, frozen=True, kw_only=True):
     borrow_rate: Decimal = Decimal(0)
 
 
+_LIMITS = frozenset({
+    "profile", "max_order_quantity", "max_order_adv_ratio", "max_order_notional", "max_order_equity_ratio",
+    "price_collar_ratio", "fat_finger_ratio", "reference_max_age_bars", "duplicate_window_s", "allow_list",
+    "messages_per_s", "messages_per_s_instrument", "bursts_per_s_strategy", "max_position_equity_ratio",
+    "split_guard_ratio", "approvers",
+})  # fmt: skip
+"""The static ones, which the kernel knows."""
+
+
 def check_supported(
     configs: Sequence[StrategyConfig], panel: Panel, limits: RiskLimit, *, actions: Sequence[CorporateAction]
 ) -> None:
@@ -73,9 +82,14 @@ def check_supported(
     ids, symbols = [c.id for c in configs], {i.symbol for i in panel.instruments}
     gap_s = float(np.diff(panel.ts).min(initial=_NANOS_PER_DAY)) / NANOS_PER_SECOND
     rated = (limits.messages_per_s, limits.messages_per_s_instrument, limits.bursts_per_s_strategy)
+    strange = [name for name in limits.__struct_fields__ if name not in _LIMITS and getattr(limits, name) is not None]
     reasons = {
+        f"there are limits that the event engine alone judges: {', '.join(strange)}": bool(strange),
         "two strategies have one id": len(set(ids)) < len(ids),
-        "sizes follow the returns": any(parse_sizer(c.sizer).rule not in _SIZERS for c in configs),
+        "sizes follow the returns or all names together": any(
+            parse_sizer(c.sizer).rule not in _SIZERS for c in configs
+        ),
+        "targets are throttled or buffered": any(c.drawdown_throttle or c.turnover_buffer for c in configs),
         "an instrument is in a universe twice": any(len(set(c.universe)) < len(c.universe) for c in configs),
         "a strategy has stops, targets or time exits, and bars overlap": (
             protected(configs) and bool(np.any(panel.opened[1:] < panel.ts[:-1]))

@@ -3,7 +3,7 @@
 from collections import deque
 
 from robotrader.model import NANOS_PER_SECOND, Order
-from robotrader.risk.checks import RateCounts
+from robotrader.risk.facts import RateCounts
 
 _KEEP_S = 10.0
 

@@ -7,7 +7,7 @@ summarised in the project's knowledge files; re-check before relying on them wit
 """
 
 from datetime import date
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from typing import Protocol
 
 from msgspec import Struct
@@ -84,15 +84,6 @@ def tiered_commission(quantity: int, notional: Decimal, monthly_shares: int = 0)
         total += rate * room
         left, done = left - room, done + room
     return min(max(total, _D("0.35")), notional / 100)
-
-
-def borrow_fee(quantity: int, price: Decimal, rate: Decimal, nights: int) -> Decimal:
-    """Return what it costs to have `quantity` units sold short for so many nights, at `rate` a year of 360 days.
-
-    The rate is on the collateral: 102 % of the last close of a unit, rounded up to whole dollars.
-    """
-    collateral = (price * _D("1.02")).to_integral_value(ROUND_CEILING) * quantity
-    return money(collateral * rate * nights / 360)
 
 
 class CostModel(Protocol):

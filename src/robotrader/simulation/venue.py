@@ -94,6 +94,7 @@ class Venue:
         self._last: dict[InstrumentId, Bar] = {}
         self._ended = 0  # when the last session did
         self._number = 0
+        self.halted: set[InstrumentId] = set()  # where nothing fills, whatever the bars say
         self.slippage_cost = Decimal(0)
 
     @property
@@ -124,7 +125,7 @@ class Venue:
         if order.type is OrderType.TRAIL and (resting.stop is None or not _trails_alike(before, order)):
             trail = trailed(order, last.close, self._instruments[order.instrument]) if last else None
             resting.stop = order.stop_price or trail
-        if not at_once or order.tif is TimeInForce.OPG or last is None or not last.volume > 0:
+        if not at_once or order.tif is TimeInForce.OPG or last is None or not self._trades(last):
             return _NO_FILLS
         hit = Hit(Decimal(repr(last.close)), last.ts_event, takes=True)
         return [fill for fill in (self._fill(resting, self._room(last), hit),) if fill is not None]
@@ -145,7 +146,7 @@ class Venue:
         before = self._last.get(bar.instrument)
         first = before is None or before.ts_event <= self._ended
         self._last[bar.instrument] = bar
-        if not bar.volume > 0:
+        if not self._trades(bar):
             return
         session = Session(self._instruments[bar.instrument], bar, opened_at, self._fill_at)
         room = self._room(bar)
@@ -176,7 +177,7 @@ class Venue:
         for resting in [r for r in self._resting.values() if r.order.type in AUCTION]:
             order, bar = resting.order, self._last.get(resting.order.instrument)
             gone = self._resting.get(order.key) is not resting
-            if gone or bar is None or bar.ts_event <= self._ended or not bar.volume > 0:
+            if gone or bar is None or bar.ts_event <= self._ended or not self._trades(bar):
                 continue
             price = self._instruments[order.instrument].price(bar.close)
             if order.type is OrderType.MARKET_ON_CLOSE or (limit_of(order) - price) * order.side.sign >= 0:
@@ -207,6 +208,9 @@ class Venue:
     def commission(self, order: VenueOrder, price: Decimal, ts: int) -> Decimal:
         """Return what an order would cost if it filled whole at this price."""
         return self._total(order, order.quantity, price * order.quantity * self._multiplier(order), ts)
+
+    def _trades(self, bar: Bar) -> bool:
+        return bar.volume > 0 and bar.instrument not in self.halted
 
     def _room(self, bar: Bar) -> int:
         """Return how many units a bar can fill."""

@@ -39,7 +39,7 @@ class Recorder:
         self._path.epoch = await self._journal.begin_run(run.run_id, "test")
         (config,) = run.strategies
         config = structs.replace(config, source="sma_crossover", parameters={"fast": 2, "slow": 3})
-        limits = RiskLimit(profile="test", allow_list=(make.SPY.id,))
+        limits = RiskLimit(profile="test", allow_list=(make.SPY.id,), max_order_quantity=1_000)
         await self._path.record([structs.replace(run, epoch=self._path.epoch, strategies=(config,), limits=limits)])
 
     async def close_bars(self, day: int) -> Order | None:

@@ -91,7 +91,7 @@ def test_a_symbol_that_the_guard_halted_is_resumed_by_its_name(state: Path) -> N
     assert "split 2:1" in halted.reason
     assert ask("status", state=state)["trading_state"] == "ACTIVE", "the others trade on"
     refused = ask("resume", "--symbol", "QQQ", "--reason", "why not", state=state, code=4)
-    assert "halted symbols: SPY.ARCA" in refused["error"]
+    assert "what is: SPY.ARCA" in refused["error"]
     answer = ask("resume", "--symbol", "SPY", "--reason", "a real fall", state=state)
     (request,) = reader(state).requests()
     assert (request.id, request.instrument, request.action) == (answer["request_id"], make.SPY.id, "resume")

@@ -8,10 +8,11 @@ import pytest
 from tests.integration.cli.commands import ask, run
 
 HELPED = [
-    "status", "positions", "orders", "fills", "why", "halt", "reduce", "resume", "cancel-all", "flatten", "db",
-    "db migrate", "db verify", "db stats", "data", "data list", "data import", "data check", "data release",
+    "status", "positions", "orders", "fills", "why", "halt", "reduce", "resume", "cancel-all", "flatten", "deadman",
+    "db", "db migrate", "db verify", "db stats", "data", "data list", "data import", "data check", "data release",
     "data seed", "config", "config show", "config validate", "config schema", "init", "doctor", "strategy",
-    "strategy list", "strategy check", "sweep", "walkforward", "montecarlo", "report", "trials",
+    "strategy list", "strategy check", "sweep", "walkforward", "montecarlo", "report", "trials", "risk",
+    "risk limits", "risk check", "risk set",
 ]  # fmt: skip
 
 ON_NOTHING: list[tuple[str, dict[str, Any]]] = [

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from robotrader import bootstrap
-from robotrader.model import Action
+from robotrader.model import Action, RiskCheck
 from tests.integration.cli.commands import ask, run
 from tests.integration.cli.conftest import Left
 
@@ -96,7 +96,7 @@ def test_why_leads_from_the_bars_to_the_fills(left: Left) -> None:
     assert (first["signal"]["strength"], first["sizing"]["target"]) == (1.0, 100)
     assert first["plan"]["text"].endswith("BUY 100")
     checks = [s for s in trace if s["step"] == "check"]
-    assert len(checks) == 10
+    assert len(checks) == len(RiskCheck)
     assert all(s["passed"] for s in checks)
     assert all(isinstance(s["numbers"], dict) for s in checks)
     assert [s["quantity"] for s in trace if s["step"] == "fill"] == [40, 60]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from robotrader.simulation.gateway import Gateway, GatewayConfig, GatewayRecord
-from tests.integration.gateway.faulty import faulty, orders, run, script
+from tests.integration.gateway.faulty import AAPL, faulty, orders, run, script
 from tests.integration.gateway.test_faults_messages import BOUGHT
 from tests.integration.gateway.world import Raw, market, order, raw, venue
 
@@ -127,6 +127,26 @@ def test_the_broker_liquidates() -> None:
     run(body)
 
 
+@pytest.mark.parametrize(("code", "told"), [("", 2.0), (", code: 1", 1.0)])
+def test_in_a_halt_orders_rest_and_quotes_stand_still_until_it_ends(code: str, told: float) -> None:
+    async def body() -> None:
+        faults = "{at: 10, do: halt, symbol: AAPL, seconds: 300" + code + "}"
+        async with faulty(faults) as (_, port), raw(port) as client:
+            client.client.reqMktData(900, AAPL, "", False, False, [])
+            await asyncio.sleep(11)
+            assert [args[2] for args in client.heard.all("tickGeneric") if args[1] == 49] == [0.0, told]
+            said = len(client.heard.calls)
+            client.place(1, order())
+            await asyncio.sleep(280)
+            assert {name for name, _ in client.heard.calls[said:]} == {"openOrder", "orderStatus"}
+            assert orders(client)[-1] == "status PreSubmitted"
+            await asyncio.sleep(60)
+            assert [args[2] for args in client.heard.all("tickGeneric") if args[1] == 49] == [0.0, told, 0.0]
+            assert orders(client)[-1] == "commission"
+
+    run(body)
+
+
 def test_a_short_sale_waits_for_shares_until_they_are_located() -> None:
     async def body() -> None:
         faults = (
@@ -220,6 +240,7 @@ def test_the_log_replays_to_the_same_state(tmp_path: Path) -> None:
         {on: cancelOrder, do: fill-late}
         {at: 15, do: manual-order, symbol: IBM, quantity: 10}
         {at: 20, do: liquidate, symbol: AAPL, quantity: 30}
+        {at: 22, do: halt, symbol: AAPL, seconds: 900}
         {at: 25, do: vanish}
         {at: 30, do: restart, seconds: 5, rollback: true}"""
     config = GatewayConfig(faults=script(faults), state=tmp_path)
@@ -228,7 +249,8 @@ def test_the_log_replays_to_the_same_state(tmp_path: Path) -> None:
         account = served.book.account
         held = {iid: (h.quantity, h.cost, h.realized) for iid, h in account.holdings.items()}
         tickets = [(t.perm_id, t.status, t.filled, t.paid) for t in served.book.blotter.tickets.values()]
-        return account.cash, held, tickets, served.book.executions, served.book.next_id(1)
+        halts = served.book.halts, served.book.venue.halted
+        return account.cash, held, tickets, served.book.executions, served.book.next_id(1), halts
 
     async def body() -> None:
         panel = market()

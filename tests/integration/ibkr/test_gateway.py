@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from robotrader.model import (
+    Account,
     AnyEvent,
     BarsClosed,
     BrokerUnavailable,
@@ -18,13 +19,16 @@ from robotrader.model import (
     InvariantViolation,
     Order,
     OrderAccepted,
+    OrderCanceled,
     OrderFilled,
     OrderId,
+    OrderSuspended,
     OrderType,
     Side,
     StrategyId,
 )
 from robotrader.ports import Arrival, BrokerMessage, TimeAdvanced
+from robotrader.simulation.gateway.record import Intervention
 from tests.integration.ibkr.simulated import PANEL, SESSIONS, Simulated, make_gateway, simulated
 
 
@@ -104,7 +108,7 @@ def test_fifty_sessions_in_lock_step_give_every_bar_and_fill_at_the_next_open() 
         assert last.positions == {iid: units for iid, units in held.items() if units}
         spent = sum((f.fill.side.sign * f.fill.quantity * f.fill.price for f in fills), Decimal(0))
         paid = sum((e.commission.amount for e in events if isinstance(e, CommissionReported)), Decimal(0))
-        assert last.cash == Decimal(1_000_000) - spent - paid  # to the last digit
+        assert last.account.cash == Decimal(1_000_000) - spent - paid  # to the last digit
         assert world.link.lost.count == 0
 
     on_gateway(scenario)
@@ -134,7 +138,10 @@ def test_the_first_look_at_a_new_account() -> None:
         found = await world.broker.snapshot()
         assert found.messages == ()
         assert found.order_refs == frozenset()
-        assert (found.cash, found.net_liquidation) == (Decimal(1_000_000), Decimal(1_000_000))
+        assert found.account == Account(
+            id="DU1234567", cash=Decimal(1_000_000), net_liquidation=Decimal(1_000_000), initial_margin=Decimal(0),
+            maintenance_margin=Decimal(0), available_funds=Decimal(1_000_000), excess_liquidity=Decimal(1_000_000),
+        )  # fmt: skip
         assert found.next_order_id == 1
         assert world.inbox.all == []
 
@@ -213,6 +220,28 @@ def test_orders_of_another_client_are_seen_but_not_ours() -> None:
         found = await world.broker.snapshot()
         assert {e.fill.order_id for e in world.events(found.messages) if isinstance(e, OrderFilled)} == {"RT-3"}
         await other.link.close()
+
+    on_gateway(scenario)
+
+
+def test_a_short_sale_without_shares_is_held_not_filled_and_ends_with_its_day() -> None:
+    async def scenario(world: Simulated) -> None:
+        await world.advance()
+        short = buy(world, 2, 0)
+        lend = Intervention(deed="lend", instrument=short.instrument, quantity=0)
+        world.gateway.tell(world.gateway.desk.intervene(lend))
+        world.broker.submit(short, 1)
+        await world.broker.snapshot()
+        held = world.events(world.taken())
+        assert {type(e) for e in held} == {OrderAccepted, OrderSuspended}
+        reasons = [e.reason for e in held if isinstance(e, OrderSuspended)]
+        assert any(reason.startswith("404") for reason in reasons)
+        await world.advance()
+        assert OrderFilled not in {type(e) for e in world.events(world.taken())}
+        await world.advance()
+        found = await world.broker.snapshot()
+        assert {type(e) for e in world.events(found.messages)} == {OrderCanceled}
+        assert found.positions == {}
 
     on_gateway(scenario)
 

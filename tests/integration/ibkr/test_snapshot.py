@@ -56,7 +56,7 @@ def test_everything_is_asked_in_order_and_put_together() -> None:
         assert [m.name for m in found.messages] == ["orderStatus", "execDetails", "commissionReport"]
         assert found.order_refs == {"RT-A"}
         assert found.positions == {AAPL.id: 100}  # of our account only
-        assert (found.cash, found.net_liquidation) == (Decimal("981266.123456"), Decimal("1000000.12"))
+        assert (found.account.cash, found.account.net_liquidation) == (Decimal("981266.123456"), Decimal("1000000.12"))
         assert found.next_order_id == 3
         assert [f[0] for f in peer.received] == ["71", "16", "99", "7", "61", "64", "76", "77", "8"]
         assert [m.name for m in inbox.of(BrokerMessage)] == ["orderStatus", "commissionReport"]  # never less than live

@@ -48,10 +48,10 @@ def test_a_gateway_that_restarts_is_found_again_with_all_that_was_asked_for() ->
             assert [(c.state, c.sync) for c in changes] == [("SYNCING", 1), ("CONNECTING", 1), ("SYNCING", 2)]
             after = await world.broker.snapshot()
             assert supervisor.synced(2).state == "READY"
-            assert (before.cash, before.next_order_id) == (after.cash, after.next_order_id)
+            assert (before.account.cash, before.next_order_id) == (after.account.cash, after.next_order_id)
             world.link.request_time()
             assert not (await world.inbox.until(TimeAdvanced, 3))[-1].ended
-            assert {a.account.cash for a in world.inbox.of(AccountReported)} == {after.cash}
+            assert {a.account.cash for a in world.inbox.of(AccountReported)} == {after.account.cash}
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

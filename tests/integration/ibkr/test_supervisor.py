@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from robotrader.adapters.ibkr import translate
 from robotrader.adapters.ibkr.broker import IbkrBroker
 from robotrader.adapters.ibkr.budget import LoginBudget
 from robotrader.adapters.ibkr.resets import ResetSchedule
 from robotrader.model import (
+    Account,
     AccountReported,
     BrokerUnavailable,
     ConfigError,
@@ -31,6 +34,7 @@ from tests.integration.ibkr.supervised import CLIENT_ID, Desk, nanos, supervised
 LOST = "4|2|-1|1100|Connectivity between IBKR and Trader Workstation has been lost.|"
 KEPT = "4|2|-1|1102|Connectivity restored - data maintained.|"
 GONE = "4|2|-1|1101|Connectivity restored - data lost.|"
+UNSET = "1.7976931348623157E308"
 SCHEDULE = {"schedule": ResetSchedule()}
 AAPL = stock("AAPL")
 
@@ -507,6 +511,26 @@ def test_account_values_are_reported_when_a_push_changed_them_and_again_after_a_
         return push("10.5", "20.25", end=f"54|1|{ACCOUNT}") if fields[2] == "1" else []
 
     supervised(scenario, on6=answer)
+
+
+def test_margins_and_the_days_profit_come_with_the_push_after_them_and_unset_is_none() -> None:
+    values = {"AvailableFunds": "500.5", "ExcessLiquidity": "600", "InitMarginReq": "700", "MaintMarginReq": UNSET}
+
+    async def scenario(desk: Desk) -> None:
+        IbkrBroker(desk.connection, []).watch_account()
+        [asked] = await desk.peer.until("92")
+        assert asked[2] == ACCOUNT
+        desk.peer.say(f"94|{asked[1]}|-12.25|3|4", *(f"6|2|{k}|{v}|USD|{ACCOUNT}" for k, v in values.items()))
+        desk.peer.say("8|1|14:00", f"94|{asked[1]}|{UNSET}|3|4", "8|1|14:01")
+        await asyncio.sleep(1)
+        told = Account(
+            id=ACCOUNT, available_funds=Decimal("500.5"), excess_liquidity=Decimal(600), initial_margin=Decimal(700),
+            day_pnl=Decimal("-12.25"),
+        )  # fmt: skip
+        found = [a.account for _, a in desk.arrived if isinstance(a, AccountReported)]
+        assert found == [told, structs.replace(told, day_pnl=None)]
+
+    supervised(scenario)
 
 
 def test_a_week_with_nightly_resets_and_the_weekly_login_stays_within_the_budget(tmp_path: Path) -> None:

@@ -195,11 +195,12 @@ def chained(database: Database, write: Callable[[SqlJournal], Coroutine[Any, Any
 
 
 ALL = tuple(CheckResult(check=check, passed=True) for check in RiskCheck)
-NAMED = (*ALL[:-2], CheckResult(check=RiskCheck.POSITION_LIMIT, passed=True, numbers={"units": 1}), ALL[-1])
+NAMED = tuple(structs.replace(c, numbers={"units": 1}) if c.check is RiskCheck.POSITION_LIMIT else c for c in ALL)
 KEY: dict[str, Any] = {"ts_event": make.T0 + 9 * make.DAY, "ts_init": make.T0 + 9 * make.DAY}
 ORDER = make.order(9, quantity=1)
 SENT: dict[str, Any] = {**KEY, "order_id": ORDER.id}
 HALT = RequestReceived(**KEY, request_id="h", action=Action.HALT, reason="test", actor="me")
+FREED = SetTradingState(ts_event=HALT.ts_event, state=TradingState.ACTIVE, reason="because", actor="me")
 RESUME = structs.replace(HALT, request_id="r", action=Action.RESUME)
 OUT = TradingHalted(**KEY, reason="test")
 END = RunEnded(**KEY, run_id="run-2", reason="done")
@@ -251,7 +252,8 @@ PLANTED: dict[str, tuple[set[str], list[AnyEvent | AnyCommand]]] = {
     "a halt that a restart forgot": ({"I20"}, [
         HALT, make.run_started("run-2", epoch=2), allowed(), sending()]),
     "a breakdown that a restart forgot": ({"I20"}, [OUT, make.run_started("run-2", epoch=2), allowed(), sending()]),
-    "a halt that was lifted": (set(), [HALT, RESUME, allowed(), sending()]),
+    "a halt that was lifted": (set(), [HALT, RESUME, FREED, allowed(), sending()]),
+    "a halt of which somebody only asked to be freed": ({"I20"}, [HALT, RESUME, allowed(), sending()]),
     "a sender who is not the writer": ({"I12"}, [allowed(), sending(epoch=1)]),
     "an order at the end of which nobody heard": ({"I22"}, [allowed(), sending(), END]),
     "an order at the end that nobody sent": ({"I22"}, [allowed(), END]),

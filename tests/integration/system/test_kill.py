@@ -11,6 +11,7 @@ from typing import Any
 import ib_async
 
 from robotrader import bootstrap
+from robotrader.adapters.process_files import read_lease
 from robotrader.model import Action, InstrumentId, OrderState, Side
 from robotrader.simulation.gateway.record import (
     LOG_NAME,
@@ -303,3 +304,19 @@ def test_a_wrong_configuration_stops_the_trader_and_a_wrong_symbol_stops_nothing
         assert robotrader("cancel-all", "--config", str(wrong), state=account.state).code == 5
         assert (account.state / "HALT").exists()
         assert trader.wait(10) is not None
+
+
+def test_a_dead_man_flattens_for_a_frozen_trader_and_leaves_one_that_ends_in_order_alone(place: Path) -> None:
+    with place_opened(place) as account, holding(account):
+        done = account.kill("deadman", "--after", "0", "--do", "flatten")
+        assert (done.code, done.json["flat"], done.json["stopped"] is not None) == (0, True, True)
+        assert account.holds() == 0
+        assert (account.state / "HALT").read_text("utf-8").startswith("the trader gave no sign of life since")
+        assert read_lease(account.state) is None
+
+
+def test_a_trader_that_ends_in_order_leaves_no_lease_behind(place: Path) -> None:
+    with place_opened(place) as account:
+        with account.trader():
+            assert eventually(lambda: read_lease(account.state) is not None)
+        assert read_lease(account.state) is None

@@ -99,8 +99,8 @@ def test_a_split_is_no_return() -> None:
 
 def test_bars_of_unknown_instruments_are_ignored() -> None:
     facts = market(structs.replace(bar(0), instrument=make.QQQ.id))
-    assert facts.last(make.QQQ.id) is None
-    assert facts.last(SPY) is None
+    assert not facts.bars(make.QQQ.id)
+    assert not facts.bars(SPY)
 
 
 def test_a_split_brings_the_bars_from_before_it_into_new_units_and_no_others() -> None:

@@ -1,6 +1,7 @@
 """A runner's world in memory, put together from the fakes."""
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from math import nan
 
 from robotrader.adapters.clocks import BrokerClock
@@ -62,14 +63,15 @@ class Life:
     def runner(
         self, *, batches: Sequence[Sequence[Arrival]] = (), history: Sequence[BarsClosed] = (),
         live: Sequence[BarsClosed] = (), warmup_bars: int = 0, reconciles: bool = False,
-        actions: Callable[[], Sequence[CorporateAction]] = tuple,
+        actions: Callable[[], Sequence[CorporateAction]] = tuple, borrow_rate: str = "0",
     ) -> Runner:  # fmt: skip
         """Return the runner of this life; each batch arrives when the runner has nothing else to do."""
         feed = ScriptedFeed(self.inbox, history=history, live=live)
         clock = BrokerClock(Pulled(self.inbox, batches or [[]]), start=self.clock.now())
         world = World(journal=self.journal, link=self.link, broker=self.broker, feed=feed, clock=clock,
                       inbox=self.inbox, latch=self.latch, source=self.source,
-                      sessions=make.SESSIONS, reconciles=reconciles, actions=actions)  # fmt: skip
+                      sessions=make.SESSIONS, reconciles=reconciles, actions=actions,
+                      borrow_rate=Decimal(borrow_rate))  # fmt: skip
         return Runner(world, self.run, warmup_bars=warmup_bars)
 
 

@@ -1,6 +1,7 @@
 """The order state machine against the table of the design, cell by cell."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import NamedTuple
 
 import pytest
@@ -249,3 +250,49 @@ def test_our_own_cancel_tells_nothing_of_an_order_whose_outcome_is_unknown() -> 
     lost = make.working(ORDER, S.ACCEPTED, unresolved=True)
     asked = transition(lost, event_of("cancel_request")).working
     assert (asked.state, asked.unresolved) == (S.PENDING_CANCEL, True)
+
+
+def changing() -> WorkingOrder:
+    """Make an order for which 150 at 101.00 were asked and not answered."""
+    asked = structs.replace(ORDER, quantity=150, limit_price=Decimal("101.00"))
+    return structs.replace(make.working(ORDER, S.PENDING_REPLACE), replacing=asked)
+
+
+def told(quantity: int, limit: str | None = None, stop: str | None = None) -> OrderReplaced:
+    """Make the broker's word on an order's terms."""
+    return OrderReplaced(ts_event=5, ts_init=5, order_id=ORDER.id, quantity=quantity,
+                         limit_price=Decimal(limit) if limit else None,
+                         stop_price=Decimal(stop) if stop else None)  # fmt: skip
+
+
+def test_an_order_works_on_all_the_terms_that_the_broker_told() -> None:
+    order = transition(make.working(ORDER, S.ACCEPTED), told(80, "99.50", "98.25")).working.order
+    assert (order.quantity, order.limit_price, order.stop_price) == (80, Decimal("99.50"), Decimal("98.25"))
+
+
+def test_terms_other_than_those_asked_for_leave_the_change_open() -> None:
+    between = transition(changing(), told(120, "101.00")).working
+    assert (between.state, between.order.quantity) == (S.PENDING_REPLACE, 120)
+    assert between.replacing is not None
+    answered = transition(between, told(150, "101.00")).working
+    assert (answered.state, answered.order.quantity, answered.replacing) == (S.ACCEPTED, 150, None)
+
+
+def test_a_fill_of_exactly_the_old_quantity_proves_no_change() -> None:
+    full = transition(changing(), make.filled(ORDER, quantity=100)).working
+    assert (full.state, full.order, full.replacing) == (S.FILLED, ORDER, None)
+
+
+def test_a_second_perm_id_alarms_and_so_does_a_third_but_not_the_first() -> None:
+    working, alarms = make.working(ORDER, S.SENDING), []
+    for perm_id in (7, 7, 8, 8, 9):
+        result = transition(working, make.accepted(ORDER.id, perm_id=perm_id))
+        working = result.working
+        alarms.append(result.alarm)
+    assert alarms == [None, None, Alarm.SECOND_PERM_ID, None, Alarm.SECOND_PERM_ID]
+
+
+def test_an_illegal_transition_names_the_order() -> None:
+    with pytest.raises(InvariantViolation) as illegal:
+        transition(make.working(ORDER, S.DENIED), event_of("ack"))
+    assert illegal.value.context == {"order_id": ORDER.id}

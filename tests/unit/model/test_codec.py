@@ -14,6 +14,7 @@ from robotrader.model import (
     AnyEvent,
     BookAdjusted,
     BorrowFeeCharged,
+    BorrowReported,
     BreakOpened,
     Cancel,
     CorporateActionBooked,
@@ -21,7 +22,10 @@ from robotrader.model import (
     DataError,
     ExternalFill,
     ExternalOrder,
+    HaltCause,
+    HaltReported,
     LinkState,
+    MarginPreviewed,
     OrderCanceled,
     OrderConfirmed,
     OrderExpired,
@@ -37,9 +41,12 @@ from robotrader.model import (
     OrderVoided,
     PositionReported,
     Posting,
+    PreviewMargin,
     Recovered,
     RequestReceived,
+    RiskLimit,
     RunEnded,
+    SetLimits,
     SetTradingState,
     Side,
     TradingHalted,
@@ -67,6 +74,9 @@ EVENTS: tuple[AnyEvent, ...] = (
     BorrowFeeCharged(**AT, strategy=make.TREND, instrument=make.SPY.id, amount=Decimal("1.10")),
     PositionReported(**AT, account="DU1", instrument=make.SPY.id, quantity=-5, average_cost=Decimal("1.5")),
     AccountReported(**AT, account=Account(id="DU1", cash=Decimal("1.10"))),
+    BorrowReported(**AT, instrument=make.SPY.id, level=2.0, shares=300),
+    HaltReported(**AT, instrument=make.SPY.id, halted=True, cause=HaltCause.VOLATILITY),
+    MarginPreviewed(**OF, initial_after=Decimal("5.10"), error="x"),  # type: ignore[arg-type]
     RequestReceived(ts_event=1, ts_init=2, request_id="r", action=Action.REDUCE, reason="x", actor="me"),
     ExternalFill(**AT, fill=make.filled(make.order()).fill, liquidation=True),
     ExternalOrder(**AT, perm_id=3, instrument=make.SPY.id, side=Side.BUY, remaining=2),
@@ -77,9 +87,11 @@ EVENTS: tuple[AnyEvent, ...] = (
 COMMANDS: tuple[AnyCommand, ...] = (
     make.submit(), make.replace(), make.deny(), make.hold(), make.marked(),
     Cancel(ts_event=1, order_id=make.order().id, reason="x"),
+    SetLimits(ts_event=1, limits=RiskLimit(profile="x"), changed=("allow_list",), reason="x", actor="me"),
     SetTradingState(ts_event=1, state=TradingState.REDUCING, reason="x", actor="me", strategy=make.TREND),
     CorporateActionBooked(ts_event=1, action="SPY/split/2024-01-03", postings=(
         Posting(strategy=make.TREND, instrument=make.SPY.id, quantity=5, cash=Decimal("0.10")),)),
+    PreviewMargin(ts_event=1, order=make.order()),
     BookAdjusted(ts_event=1, break_id="B1", fills=(make.filled(make.order()).fill,), reason="x", actor="me"),
 )  # fmt: skip
 
@@ -136,7 +148,8 @@ def test_what_happens_once_has_a_key_and_what_may_repeat_has_none() -> None:
     assert {name for name, key in keys.items() if key is None} == {
         "Recovered", "RunEnded", "OrderConfirmed", "OrderSuspended", "OrderPendingCancel", "OrderReplacing",
         "OrderReplaced", "OrderReplaceRejected", "OrderUnresolved",
-        "BorrowFeeCharged", "PositionReported", "AccountReported", "LinkChanged", "TradingHalted",
+        "BorrowFeeCharged", "PositionReported", "AccountReported", "BorrowReported", "HaltReported", "MarginPreviewed",
+        "LinkChanged", "TradingHalted",
     }  # fmt: skip
 
 

@@ -121,3 +121,40 @@ def test_a_correction_of_an_execution_from_before_a_split_is_for_a_person() -> N
 def test_nobody_holding_means_no_posting() -> None:
     books = ledger()
     assert split(books, 2) == books.earn(SPY, Decimal(1)) == ()
+
+
+def test_dividends_add_to_what_the_trades_earned_and_outlive_a_correction() -> None:
+    last = fill(2, -40, "12")
+    books = ledger(fill(1, 100, "10"), last)
+    for _ in range(2):
+        books.earn(SPY, D("0.50"))
+    assert books.book(A).realized_pnl == 40 * 2 + 2 * 60 * D("0.50")
+    books.apply(structs.replace(last, revision=2, price=D(13)))
+    assert books.book(A).realized_pnl == 40 * 3 + 2 * 60 * D("0.50")
+
+
+def test_the_multiplier_scales_what_is_paid_for_a_remainder_and_what_it_cost() -> None:
+    """15 units at 4 become 1 and half a unit at 50: the half is worth 25 and cost 20, each times 100."""
+    books = ledger(fill(1, 15, "4"), multiplier=100)
+    (posting,) = split(books, 1, 10)
+    assert posting.cash == 25 * 100
+    assert books.book(A).realized_pnl == (25 - 20) * 100
+    assert books.book(A).cash == CAPITAL - 15 * 4 * 100 + 25 * 100
+
+
+def test_a_merger_into_what_the_book_is_short_of_closes_the_short() -> None:
+    books = ledger(fill(1, 30, "20"), fill(2, -10, "26", instrument=QQQ), multiplier=5)
+    books.convert(Conversion(SPY, QQQ, Fraction(1), D(25)))
+    held = position(books.book(A), QQQ)
+    assert (held.quantity, held.average_price, held.realized_pnl) == (20, D(20), D(10 * (26 - 20) * 5))
+
+
+def test_executions_of_every_instrument_that_a_corporate_action_touched_stay_final() -> None:
+    spy, qqq = fill(1, 100, "90"), fill(2, 10, "40", instrument=QQQ)
+    books = ledger(spy, qqq)
+    for instrument in (SPY, QQQ):
+        books.convert(Conversion(instrument, instrument, Fraction(2), D(50)))
+    for first in (spy, qqq):
+        with pytest.raises(InvariantViolation, match="after a corporate action") as final:
+            books.apply(structs.replace(first, revision=2, quantity=9))
+        assert final.value.context == {"exec_id": first.exec_id}

@@ -236,3 +236,33 @@ def test_a_flat_position_keeps_its_realized_profit_and_is_no_longer_held() -> No
     assert position(book).realized_pnl == 10
     assert list(book.held()) == []
     assert book.quantity(QQQ) == 0
+
+
+def test_units_are_counted_once_more_by_order_and_in_the_account_and_corrections_move_both() -> None:
+    first = fill(1, 100, "10.00")
+    made = ledger(first, structs.replace(first, exec_id="e1b", quantity=30), fill(2, -20, "11.00", strategy=B))
+    assert (made.filled[OrderId("o1")], made.filled[OrderId("o2")], made.account[SPY]) == (130, 20, 110)
+    made.apply(corrected(1, 60, "10.00"))
+    made.apply(structs.replace(fill(2, -20, "11.00", strategy=B), revision=2, quantity=25))
+    assert (made.filled[OrderId("o1")], made.filled[OrderId("o2")], made.account[SPY]) == (90, 25, 65)
+    assert made.account[SPY] == made.quantity(SPY)
+
+
+def test_an_execution_is_newer_than_a_moment_only_when_it_is_in_that_instrument_and_after_it() -> None:
+    made = ledger(fill(5, 10, "10.00"), fill(9, 10, "5.00", instrument=QQQ))
+    assert [made.traded_since(SPY, ts) for ts in (4, 5, 6)] == [True, False, False]
+    assert [made.traded_since(QQQ, ts) for ts in (8, 9)] == [True, False]
+    assert not ledger().traded_since(SPY, 0)
+
+
+def test_what_only_a_person_can_settle_names_the_book_and_both_sides_of_the_contradiction() -> None:
+    made = ledger(fill(1, 100, "10.00"))
+    with pytest.raises(InvariantViolation) as unknown:
+        made.book(StrategyId("nobody"))
+    assert unknown.value.context == {"strategy": "nobody"}
+    with pytest.raises(InvariantViolation) as contradicted:
+        made.apply(structs.replace(corrected(1, -90, "10.00"), order_id=OrderId("o2")))
+    assert contradicted.value.message == (
+        "execution e1 was BUY for order o1, its revision 2 is SELL for o2; compare with TWS"
+    )
+    assert contradicted.value.context == {"exec_id": "e1"}

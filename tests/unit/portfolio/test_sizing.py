@@ -1,6 +1,7 @@
 """From strength to units."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -58,6 +59,10 @@ def seen(mean: str, volatility: str, *, direction: int = 1, **more: str) -> Sizi
         ("kelly:0.5", seen("0.2", "0.2"), D(2_500)),
         ("kelly:0.5", seen("0.02", "0"), D(0)),
         ("kelly:0.5", inputs(), D(0)),
+        ("risk_parity:1", inputs(), D(0)),
+        ("risk_parity:1", structs.replace(inputs(), weight=D("0.25")), D(625)),
+        ("equal:0.5", structs.replace(inputs(multiplier="5"), weight=D("0.25")), D("62.5")),
+        ("min_variance:2", structs.replace(inputs(equity="-1"), weight=D(1)), D(0)),
     ],
 )
 def test_each_rule_sizes_as_stated(text: str, facts: SizingInputs, size: Decimal) -> None:
@@ -70,9 +75,11 @@ def test_each_rule_sizes_as_stated(text: str, facts: SizingInputs, size: Decimal
         ({"sizer": "fixed:1"}, 1), ({"sizer": "all_in", "stop_loss": "percent:0.05"}, 1), ({"sizer": "atr:0.01"}, 15),
         ({"sizer": "volatility:0.1"}, 63), ({"sizer": "kelly:0.5", "stop_loss": "atr:2"}, 63),
         ({"stop_loss": "trailing_atr:2"}, 15), ({"take_profit": "atr:3"}, 15),
+        ({"sizer": "equal:1"}, 1), ({"sizer": "equal:1", "cluster_correlation": 0.7}, 63),
+        ({"sizer": "risk_parity:1"}, 63), ({"sizer": "min_variance:1"}, 63), ({"sizer": "inverse_volatility:1"}, 63),
     ],
 )  # fmt: skip
-def test_sizes_and_exits_look_back_at_as_many_bars_as_their_rules_take(rules: dict[str, str], bars: int) -> None:
+def test_sizes_and_exits_look_back_at_as_many_bars_as_their_rules_take(rules: dict[str, Any], bars: int) -> None:
     plain = StrategyConfig(id=StrategyId("s"), source="s", universe=(make.SPY.id,), capital=D(1_000))
     assert looks_back([plain, structs.replace(plain, **rules)]) == bars
     assert looks_back([]) == 1
@@ -101,7 +108,7 @@ def test_a_target_is_floored_in_whole_lots(strength: float, size: str, lot: int,
     "text",
     ["", "fixed", "fixed:", "fixed:x", "fixed:0", "fixed:-1", "fixed:NaN", "fixed:Infinity", "kelly", "all_in:1",
      "notional:-5", "percent:0", "percent:1.01", "atr:2", "FIXED:1", "kelly:1.01", "kelly:0", "kelly:-0.5",
-     "volatility:1.01", "volatility:nan", "volatility"],
+     "volatility:1.01", "volatility:nan", "volatility", "equal", "equal:0", "risk_parity:2.01", "min_variance:"],
 )  # fmt: skip
 def test_a_sizer_that_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="sizer"):

@@ -9,7 +9,7 @@ from robotrader.risk.limits import LIVE, PAPER, RESEARCH, profile
 from tests.unit.risk.facts import KNOWN, OFF, D, buy, facts, sell
 
 
-def test_an_order_within_all_limits_is_approved_with_all_ten_results() -> None:
+def test_an_order_within_all_limits_is_approved_with_all_results() -> None:
     verdict = evaluate(buy(10), KNOWN, PAPER)
     assert isinstance(verdict, Approved)
     assert [r.check for r in verdict.checks] == list(RiskCheck)
@@ -27,13 +27,13 @@ def test_all_reasons_are_kept_not_only_the_first() -> None:
         RiskCheck.TRADING_STATE,
     )  # fmt: skip
     assert len(verdict.checks) == len(RiskCheck), "what passed is kept, too"
-    assert {r.check: r.numbers for r in verdict.checks}[RiskCheck.MAX_ORDER_QUANTITY] == {"quantity": 10, "limit": 5}
+    assert {r.check: r.numbers for r in verdict.checks}[RiskCheck.MAX_ORDER_QUANTITY] == {"used": 10, "limit": 5}
 
 
 @pytest.mark.parametrize("failing", [
     structs.replace(OFF, max_order_quantity=9),
     structs.replace(OFF, max_order_notional=D("999.99")),
-    structs.replace(OFF, price_collar_ratio=D("0.01"), reference_max_age_bars=-1.0),
+    structs.replace(OFF, min_order_notional=D("1000.01")),
     structs.replace(OFF, allow_list=()),
     structs.replace(OFF, messages_per_s=0),
     structs.replace(OFF, max_position_equity_ratio=D("0.009")),
@@ -43,6 +43,7 @@ def test_one_failed_check_denies(failing: object) -> None:
     verdict = evaluate(buy(10), KNOWN, failing)  # type: ignore[arg-type]
     assert isinstance(verdict, Denied)
     assert len(verdict.reasons) == 1
+    assert verdict.limits == "off"
 
 
 def test_halted_denies_even_the_order_that_closes_the_position() -> None:
@@ -60,7 +61,8 @@ def test_a_position_can_always_be_closed_under_the_paper_limits() -> None:
 
 def test_profiles_have_names_and_live_starts_with_what_paper_proved() -> None:
     assert [profile(n) for n in ("research", "paper", "live")] == [RESEARCH, PAPER, LIVE]
-    assert structs.replace(LIVE, profile="paper") == PAPER
+    for name in set(PAPER.__struct_fields__) - {"profile"}:
+        assert getattr(PAPER, name) in {None, getattr(LIVE, name)}, f"what paper proved of {name} does not hold"
     with pytest.raises(ConfigError, match="research, paper, live"):
         profile("none")
 

@@ -48,3 +48,14 @@ def test_saying_the_same_again_changes_nothing() -> None:
 
 def test_severity_orders_the_states_from_free_to_closed() -> None:
     assert [s.severity for s in TradingState] == [0, 1, 2, 3]
+
+
+def test_entries_are_all_scopes_that_were_ever_set_in_order() -> None:
+    states = TradingStates()
+    assert states.entries() == []
+    states.set((make.TREND, make.SPY.id), TradingState.HALTED, "b")
+    states.set((None, None), TradingState.REDUCING, "a")
+    states.set((None, None), TradingState.ACTIVE, "well again")
+    assert states.entries() == [
+        ("", "", TradingState.ACTIVE, "well again"), (make.TREND, make.SPY.id, TradingState.HALTED, "b"),
+    ]  # fmt: skip

@@ -66,3 +66,21 @@ def test_the_window_does_not_grow_for_ever() -> None:
     for n in range(100):
         window.record(of(), n * SECOND)
     assert len(window._sent) < 15
+
+
+def test_orders_that_go_together_count_before_they_are_sent() -> None:
+    window = RateWindow()
+    window.record(of(), 5)
+    counts = window.counts(of(qqq=True), 6, ahead=2)
+    assert (counts.messages, counts.instrument_messages) == (3, 2)
+
+
+def test_an_order_is_remembered_for_ten_seconds_or_as_long_as_it_must_be() -> None:
+    for asked, kept in ((None, 10), (2.0, 10), (30.0, 30)):
+        window = RateWindow()
+        window.remember(asked)
+        window.record(of(), 0)
+        window.record(of(quantity=7), kept * SECOND)
+        assert window.same_terms_age(of(), kept * SECOND) == kept * SECOND
+        window.record(of(quantity=7), kept * SECOND + 1)
+        assert window.same_terms_age(of(), kept * SECOND + 1) is None

@@ -16,7 +16,6 @@ from robotrader.simulation.costs import (
     CostModel,
     IbkrFixed,
     IbkrTiered,
-    borrow_fee,
     cost_model,
     fixed_commission,
     rate_on,
@@ -154,8 +153,3 @@ def test_models_by_name() -> None:
 def test_an_unknown_model_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="commission must be"):
         cost_model(name)
-
-
-def test_a_short_pays_on_102_percent_in_whole_dollars_over_360_days() -> None:
-    # 102 % of 43.21 is 44.0742: 45 dollars x 200 x 2 % x 3 / 360
-    assert borrow_fee(200, Decimal("43.21"), Decimal("0.02"), 3) == Decimal("1.500000")

@@ -135,6 +135,19 @@ def test_a_limit_fills_at_the_open_or_when_traded_through(
     assert at.slippage_cost == 0, "a limit pays no spread"
 
 
+@pytest.mark.parametrize("fill", list(FillAt))
+def test_while_an_instrument_is_halted_nothing_of_it_fills_and_orders_rest(fill: FillAt) -> None:
+    at = venue(fill)
+    show(at, bar(0, 100, 101, 99, 100), 0)
+    at.halted.add(SPY)
+    at.place(limit(BUY, "200", tif=TimeInForce.GTC))
+    on_close = structs.replace(market(), key="c", type=OrderType.MARKET_ON_CLOSE)
+    assert [*at.place(market()), *at.place(on_close), *show(at, bar(1, 100, 101, 99, 100), 1)] == []
+    assert list(at.close_auction()) == []
+    at.halted.clear()
+    assert {f.key for f in [*show(at, bar(2, 105, 106, 104, 105), 2), *at.close_auction()]} == {"l", "m", "c"}
+
+
 def test_a_limit_is_compared_with_the_open_on_the_grid() -> None:
     at = venue()
     at.place(limit(BUY, "10.00"))

@@ -22,6 +22,7 @@ from robotrader.model import (
     RiskCheck,
     RiskLimit,
     RunStarted,
+    SetLimits,
     Side,
     Stage,
     StrategyConfig,
@@ -159,6 +160,9 @@ class FakeReader:
         return self.request_rows[:limit]
 
     def conflicts(self, *, limit: int = 100) -> Sequence[ConflictRow]:
+        return []
+
+    def limit_changes(self) -> Sequence[SetLimits]:
         return []
 
     def set_state(self, state: TradingState, reason: str, actor: str = "cli") -> None:

@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
+from msgspec import structs
+
 from robotrader.adapters.ibkr import translate
+from robotrader.adapters.ibkr.account import KEYS, account_of
 from robotrader.adapters.ibkr.connection import IbkrConnection
 from robotrader.adapters.ibkr.interpreter import Interpreter
 from robotrader.adapters.ibkr.pending import Question
+from robotrader.adapters.ibkr.previews import Previews
 from robotrader.model import (
+    Account,
     AnyEvent,
     BrokerUnavailable,
     ConnectionLost,
@@ -20,6 +24,8 @@ from robotrader.model import (
 )
 from robotrader.ports import BrokerMessage, BrokerSnapshot
 
+_ROUNDED_CASH = "TotalCashValue"  # to cents: only where the exact one is missing
+
 
 class IbkrBroker:
     """Orders through one connection; its messages reach the runner's inbox by themselves.
@@ -28,16 +34,22 @@ class IbkrBroker:
     ----------
     instruments : sequence of Instrument
         All that may be traded; a position in anything else is reported under a made-up id.
-    timeout_s : float
-        How long each part of a snapshot may take before it is asked once more.
+    timeout_s, preview_timeout_s : float
+        How long each part of a snapshot may take before it is asked once more, and a what-if before it is given up.
     """
 
     def __init__(
-        self, connection: IbkrConnection, instruments: Sequence[Instrument], *, timeout_s: float = 10.0
+        self,
+        connection: IbkrConnection,
+        instruments: Sequence[Instrument],
+        *,
+        timeout_s: float = 10.0,
+        preview_timeout_s: float = 5.0,
     ) -> None:
         self._connection = connection
         self._instruments = {i.id: i for i in instruments}
         self._interpreter = Interpreter(self._instruments)
+        self._previews = Previews(connection, timeout_s=preview_timeout_s)
         self._timeout_s = timeout_s
         self._one_snapshot = asyncio.Lock()
 
@@ -60,13 +72,23 @@ class IbkrBroker:
         self._interpreter.replace(order)
         self._connection.send(message, places=broker_order_id)
 
+    def preview(self, order: Order, broker_order_id: int) -> None:
+        """Ask what an order would need, by itself; ConnectionLost when nothing was asked."""
+        self._check_link(order)
+        alone = structs.replace(order, oca_group=None)
+        message = self._message(alone, translate.Ids(broker_order_id), what_if=True)
+        self._previews.ask(order.id, broker_order_id, message)
+
+    def previewing(self) -> bool:
+        """Tell whether an answer to a preview is awaited."""
+        return bool(self._previews)
+
     def _check_link(self, order: Order) -> None:
         if not self._connection.connected:  # a gateway without IBKR queues orders, or loses them in silence
             raise ConnectionLost("the gateway has no link to IBKR: nothing was sent", order_id=order.id)
 
-    def _message(self, order: Order, ids: translate.Ids, *, transmit: bool = True) -> translate.Send:
-        instrument, account = self._instruments[order.instrument], self._connection.account
-        return translate.place(order, instrument, account, ids=ids, transmit=transmit)
+    def _message(self, order: Order, ids: translate.Ids, **how: bool) -> translate.Send:
+        return translate.place(order, self._instruments[order.instrument], self._connection.account, ids=ids, **how)
 
     def cancel(self, order_id: OrderId) -> None:
         """Ask to cancel, before everything else that waits; ConnectionLost when nothing was sent."""
@@ -83,7 +105,9 @@ class IbkrBroker:
 
     def watch_account(self) -> None:
         """Have the account's own values reported whenever they change, in this session and every later one."""
-        self._connection.subscribe("account", *translate.watch_account(self._connection.account))
+        connection = self._connection
+        connection.subscribe("profit", *translate.watch_profit(connection.request_id(), connection.account))
+        connection.subscribe("account", *translate.watch_account(connection.account))
 
     async def snapshot(self) -> BrokerSnapshot:
         """Ask for everything, each part with its End marker, in the order that IBKR's documents recommend.
@@ -98,7 +122,7 @@ class IbkrBroker:
                 completed = await self._ask(Question.COMPLETED_ORDERS)
                 executions = await self._executions()
                 positions = await self._ask(Question.POSITIONS)
-                values = {(key, currency): value for _, key, value, currency in await self._ask(Question.ACCOUNT)}
+                account = self._account(await self._ask(Question.ACCOUNT))
                 next_ids = await self._ask(Question.NEXT_ID)
             finally:
                 self._connection.pending.end(Question.COMMISSIONS)
@@ -109,8 +133,7 @@ class IbkrBroker:
                 ref for m in (*opened, *completed, *(executions or ())) if (ref := m.fields.get("orderRef"))
             ),
             positions=self._positions(positions),
-            cash=_first(values, "CashBalance", "TotalCashValue"),  # the second is rounded to cents
-            net_liquidation=_first(values, "NetLiquidation"),
+            account=account,
             next_order_id=next_ids[-1],
         )
 
@@ -148,7 +171,9 @@ class IbkrBroker:
                 found[translate.instrument_id_of(row, self._instruments)] = units
         return found
 
-
-def _first(values: dict[tuple[str, str], str], *names: str) -> Decimal | None:
-    found = next(((name, values[name, "USD"]) for name in names if (name, "USD") in values), None)
-    return None if found is None else translate.amount(*found)
+    def _account(self, rows: list[Any]) -> Account:
+        """Return the account's values, and the day's profit as it was last pushed."""
+        found = {key: translate.stated(key, text) for _, key, text, currency in rows
+                 if currency == "USD" and key in {*KEYS, _ROUNDED_CASH}}  # fmt: skip
+        found.setdefault("CashBalance", found.get(_ROUNDED_CASH))
+        return account_of(self._connection.account, found, self._connection.account_values.day_pnl)

@@ -75,12 +75,13 @@ class IbkrConnection:
         self.queue = SendQueue(shaped=not lock_step)
         self.unsent: list[int] = []  # orders, by broker id, whose placing was queued but never reached the socket
         self.lost = LostMessages(inbox)
-        self._inbox = inbox
+        self.inbox = inbox
         self._prefix = account_prefix
         patience_s = answer_timeout_s or (120.0 if lock_step else 10.0)
         self._session = Session(inbox, self.pending, on_notice=self._on_notice)
+        self.account_values = AccountValues(inbox, account)
         self._wrapper = Wrapper(
-            inbox, self.pending, self._session, account=AccountValues(inbox, account), on_time=self._on_time,
+            inbox, self.pending, self._session, account=self.account_values, on_time=self._on_time,
             on_closed=self._on_closed,
         )  # fmt: skip
         self._times = TimeRequests(
@@ -207,7 +208,7 @@ class IbkrConnection:
             self._time_wanted = False
             ended = self.lock_step and seconds == self._last_time
             self._last_time = seconds
-            self._inbox.put(TimeAdvanced(ts=seconds * NANOS_PER_SECOND, ended=ended))
+            self.inbox.put(TimeAdvanced(ts=seconds * NANOS_PER_SECOND, ended=ended))
 
     def _on_notice(self, kind: ErrorClass, text: str) -> None:
         if kind is ErrorClass.LINK_LOST:

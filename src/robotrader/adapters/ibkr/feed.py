@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import structs
 
+from robotrader.adapters.ibkr.conditions import Conditions
 from robotrader.adapters.ibkr.connection import IbkrConnection
 from robotrader.adapters.ibkr.history import History
 from robotrader.adapters.ibkr.quotes import LiveQuotes
@@ -55,6 +56,8 @@ class IbkrFeed:
         How long one history request may take.
     quotes : LiveQuotes or None
         Where live bars get the quotes of the moment from.
+    conditions : Conditions or None
+        What is told beside prices: its news reaches the inbox as time moves, before the bars of that time.
     actions : callable
         Gives the corporate actions known by now: a jump that one explains is no warning.
     """
@@ -71,6 +74,7 @@ class IbkrFeed:
         grace_s: float = 0.0,
         timeout_s: float = 30.0,
         quotes: LiveQuotes | None = None,
+        conditions: Conditions | None = None,
         actions: Callable[[], Sequence[CorporateAction]] = tuple,
     ) -> None:
         self._connection = connection
@@ -88,6 +92,7 @@ class IbkrFeed:
         self._listed: set[InstrumentId] = set()
         self._silent: set[InstrumentId] = set()
         self._quotes = quotes
+        self._conditions = conditions or Conditions()
         self._actions = actions
         self._quality = LiveGate(sessions)
 
@@ -101,8 +106,9 @@ class IbkrFeed:
         What is not there complete when its grace is over is requested. A close without any bar gives an empty one, so
         that whoever waits for it goes on.
         """
-        self._now = max(self._now, ts)
         final = self._final(ts)
+        for news in self._conditions.news(self._now):
+            self._inbox.put(news)
         if self._delivered is None:
             self._delivered = final
         if self._round is not None or not self._connection.connected:
@@ -191,10 +197,7 @@ class IbkrFeed:
 
         A refused or late answer leaves its instrument out, aloud; with `strict`, and when the link is lost, it raises.
         """
-        since = self._sessions.last_closed(slots[0].end - 1)
-        now = self._sessions.last_closed(self._now)
-        days = (-1 if now is None else now) - (-1 if since is None else since) + 1  # a day that has begun counts too
-        duration = f"{days} D" if days <= _MAX_DAYS else f"{math.ceil(days / _SESSIONS_A_YEAR)} Y"
+        duration = _duration(self._sessions, slots[0], self._now)
 
         async def one(instrument: Instrument) -> dict[int, Bar]:
             live = {} if strict else self._kept(instrument.id, slots)
@@ -237,3 +240,10 @@ class IbkrFeed:
             elif slot.end in found:
                 self._listed.add(instrument.id)
         return found
+
+
+def _duration(sessions: SessionTable, first: Slot, until: int) -> str:
+    """Return how far back history must reach for a slot; a day that has begun counts too."""
+    since, now = sessions.last_closed(first.end - 1), sessions.last_closed(until)
+    days = (-1 if now is None else now) - (-1 if since is None else since) + 1
+    return f"{days} D" if days <= _MAX_DAYS else f"{math.ceil(days / _SESSIONS_A_YEAR)} Y"

@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 
 from robotrader.adapters.ibkr.errors import ErrorClass, classify
 from robotrader.adapters.ibkr.foreign import SIDES, Foreign, execution_id, nanos, whole
-from robotrader.adapters.ibkr.translate import terms
+from robotrader.adapters.ibkr.translate import MARGINS, stated, terms
 from robotrader.model import (
     AnyEvent,
     Commission,
@@ -25,9 +25,11 @@ from robotrader.model import (
     Instrument,
     InstrumentId,
     InvariantViolation,
+    MarginPreviewed,
     Order,
     OrderAccepted,
     OrderCanceled,
+    OrderConfirmed,
     OrderFilled,
     OrderId,
     OrderPendingCancel,
@@ -47,6 +49,7 @@ Fields = Mapping[str, Any]
 Events = Sequence[AnyEvent]
 
 NOTHING: Events = ()
+_WORKING = frozenset({"PreSubmitted", "Submitted"})
 AWAITED = "filled, and its executions are not all here"
 _CHANGE_REFUSED = frozenset({ErrorClass.REJECTED, ErrorClass.UNCHANGED})
 
@@ -57,7 +60,7 @@ class Known(Struct):
     `seen`: the broker showed that it has the order; a refusal after that may be one of a change only.
     `ended`: the event that ended it, so that every further word of its end gives the very same event. `executed`:
     units by execution, a correction in place of what it corrects. `changing`: the terms that were asked for, until what
-    came of that is known.
+    came of that is known. `held`: by the broker, while it looks for shares to borrow.
     """
 
     order: Order
@@ -66,6 +69,7 @@ class Known(Struct):
     ended: AnyEvent | None = None
     executed: dict[str, tuple[int, int]] = {}
     changing: Order | None = None
+    held: bool = False
 
     @property
     def complete(self) -> bool:
@@ -87,7 +91,7 @@ class Interpreter:
         self._readers = {
             "openOrder": self._open_order, "orderStatus": self._order_status, "completedOrder": self._completed_order,
             "execDetails": self._execution, "commissionReport": self._commission, "error": self._error,
-            "lostMessage": self._lost,
+            "lostMessage": self._lost, "whatIf": _preview,
         }  # fmt: skip
 
     def know(self, order: Order, broker_order_id: int, *, client_id: int, seen: bool) -> None:
@@ -143,7 +147,11 @@ class Interpreter:
         why = fields.get("whyHeld", "")
         events = self._status(known, fields, why or fields.get("warningText", ""), ts)
         if "locate" in why and known.ended is None:  # shares to borrow are looked for: alive, but cannot fill
+            known.held = True
             return (*events, OrderSuspended(ts_event=ts, ts_init=ts, order_id=known.order.id, reason=why))
+        if known.held and "whyHeld" in fields and fields["status"] in _WORKING:  # its acceptance is no news any more
+            known.held = False
+            return (*events, OrderConfirmed(ts_event=ts, ts_init=ts, order_id=known.order.id))
         return events
 
     def _completed_order(self, fields: Fields, ts: int) -> Events:
@@ -164,7 +172,7 @@ class Interpreter:
         known.seen = True
         order_id, status = known.order.id, fields["status"]
         match status:
-            case "PreSubmitted" | "Submitted":
+            case _ if status in _WORKING:
                 if not fields["permId"]:  # 0 in the first callbacks of an order
                     return NOTHING
                 return (OrderAccepted(ts_event=ts, ts_init=ts, order_id=order_id, perm_id=fields["permId"]),)
@@ -271,4 +279,16 @@ def _changed(known: Known, now: Order, ts: int) -> Events:
     return (
         OrderReplaced(ts_event=ts, ts_init=ts, order_id=now.id, quantity=now.quantity, limit_price=now.limit_price,
                       stop_price=now.stop_price),
+    )  # fmt: skip
+
+
+def _preview(fields: Fields, ts: int) -> Events:
+    """Read the answer to a what-if, or why there is none; where margins are left out, that is why."""
+    initial, maintenance, equity, *costs = (stated(name, fields.get(name)) for name in MARGINS)
+    silence = "" if initial is not None and equity is not None else "the broker told no margins"
+    error = fields.get("error") or fields.get("warningText") or silence
+    return (
+        MarginPreviewed(ts_event=ts, ts_init=ts, order_id=OrderId(fields["orderRef"]), initial_after=initial,
+                        maintenance_after=maintenance, equity_after=equity, error=error,
+                        commission=next((cost for cost in costs if cost is not None), None)),
     )  # fmt: skip

@@ -1,10 +1,11 @@
-"""The last quote of each instrument."""
+"""The last quote of each instrument, and the conditions that come with it."""
 
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from robotrader.adapters.ibkr import translate
+from robotrader.adapters.ibkr.conditions import Conditions
 from robotrader.adapters.ibkr.connection import IbkrConnection
 from robotrader.adapters.ibkr.streams import Ended, Stream, Streams, Subscribe
 from robotrader.data.live_gate import judge_quote
@@ -32,6 +33,7 @@ class LiveQuotes:
 
     def __init__(self, connection: IbkrConnection, instruments: Sequence[Instrument], now: Callable[[], int]) -> None:
         self.delayed: set[InstrumentId] = set()
+        self.conditions = Conditions()
         self._now = now
         self._sides: dict[InstrumentId, dict[str, float]] = {}
         self._heard: dict[InstrumentId, int] = {}
@@ -54,10 +56,13 @@ class LiveQuotes:
 
     def _watch(self, request_id: int, instrument: Instrument) -> translate.Send:
         self._sides.pop(instrument.id, None)  # what was told before it begins anew is history
+        self.conditions.forget(instrument.id)
         return translate.watch_quotes(request_id, instrument)
 
     def _take(self, instrument: Instrument, tick: Any) -> None:
         """Take (type, price, size), (type, size), or the market data type alone."""
+        if isinstance(tick, tuple):
+            self.conditions.hear(instrument.id, tick[0], tick[1])
         match tick:
             case (kind, price, size) if kind in _SIZE_OF:
                 values = {_SIDES[kind]: price, _SIZE_OF[kind]: size}

@@ -25,6 +25,7 @@ class SendQueue:
         self._normal: deque[tuple[Write, int | None]] = deque()
         self._slice_start = float("-inf")
         self._credit = 0
+        self._writing = False
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -65,14 +66,18 @@ class SendQueue:
         return orders
 
     def _flush(self) -> None:
-        """Send what may leave now; the rest waits for the next slice."""
-        if self._timer is not None:
+        """Send what may leave now; the rest waits for the next slice, and what a write queues until that is done."""
+        if self._timer is not None or self._writing:
             return
         if self._shaped and (now := asyncio.get_running_loop().time()) >= self._slice_start + _SLICE_S:
             self._slice_start, self._credit = now, _PER_SLICE
         while len(self) and (self._credit or not self._shaped):
             self._credit -= 1
-            (self._urgent or self._normal).popleft()[0]()
+            self._writing = True
+            try:
+                (self._urgent or self._normal).popleft()[0]()
+            finally:
+                self._writing = False
         if len(self):
             self._timer = asyncio.get_running_loop().call_at(self._slice_start + _SLICE_S, self._next_slice)
 

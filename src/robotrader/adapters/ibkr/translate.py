@@ -30,8 +30,13 @@ ORDER_STATUS = (
 )  # fmt: skip
 """Fields of an orderStatus message, in the order of the wire."""
 
+_SHORTABLE = "236"
+"""Generic tick: how many shares there are to borrow, and how hard they are to get."""
+
 _REDUCE_WITH_BLOCK = 2
 """IB's type of a group in which a fill of one order takes as much off the others, before they can fill too."""
+
+_UNSET = Decimal(repr(UNSET_DOUBLE))
 
 _CONTRACT = ("conId", "symbol", "secType", "exchange", "currency", "localSymbol")
 _ORDER = ("permId", "orderRef", "account", "action", "totalQuantity", "orderType", "lmtPrice", "auxPrice", "tif")
@@ -39,6 +44,8 @@ _EXECUTION = (
     "orderId", "execId", "acctNumber", "side", "shares", "price", "permId", "clientId", "cumQty", "avgPrice",
     "orderRef", "liquidation", "lastLiquidity",
 )  # fmt: skip
+MARGINS = ("initMarginAfter", "maintMarginAfter", "equityWithLoanAfter", "commission", "maxCommission")
+"""Fields of an openOrder message that answers a what-if; where the commission is a range, its upper end counts."""
 
 
 def contract_of(instrument: Instrument) -> Contract:
@@ -56,10 +63,13 @@ class Ids(NamedTuple):
     parent: int = 0
 
 
-def place(order: Order, instrument: Instrument, account: str, *, ids: Ids, transmit: bool = True) -> Send:
+def place(
+    order: Order, instrument: Instrument, account: str, *, ids: Ids, transmit: bool = True, what_if: bool = False
+) -> Send:
     """Return the message that places exactly the approved terms, with our id in `orderRef`.
 
-    Prices stay `Decimal`: ib_async writes their text, so that no float touches them.
+    With `what_if` nothing is placed: it asks what the order would need. Prices stay `Decimal`: ib_async writes their
+    text, so that no float touches them.
 
     Raises
     ------
@@ -69,7 +79,7 @@ def place(order: Order, instrument: Instrument, account: str, *, ids: Ids, trans
     wire = WireOrder(
         action=order.side.value, totalQuantity=order.quantity, orderType=order.type.value, tif=order.tif.value,
         orderRef=order.id, account=account, transmit=transmit, outsideRth=False, parentId=ids.parent,
-        ocaGroup=order.oca_group or "", ocaType=_REDUCE_WITH_BLOCK if order.oca_group else 0,
+        ocaGroup=order.oca_group or "", ocaType=_REDUCE_WITH_BLOCK if order.oca_group else 0, whatIf=what_if,
     )  # fmt: skip
     if order.type is OrderType.LIMIT:
         wire.lmtPrice = _price(order, order.limit_price, instrument)
@@ -126,9 +136,9 @@ def drop_bars(request_id: int) -> Send:
 
 
 def watch_quotes(request_id: int, instrument: Instrument) -> Send:
-    """Return the message that asks for the best bid and ask, as they change."""
+    """Return the message that asks for the best bid and ask, halts and what can be borrowed, as they change."""
     contract = contract_of(instrument)
-    return lambda client: client.reqMktData(request_id, contract, "", False, False, [])
+    return lambda client: client.reqMktData(request_id, contract, _SHORTABLE, False, False, [])
 
 
 def drop_quotes(request_id: int) -> Send:
@@ -178,6 +188,11 @@ def open_order(order_id: int, contract: Contract, order: WireOrder, state: WireO
     return ids | _pick(contract, _CONTRACT) | _pick(order, _ORDER) | _pick(state, ("status", "warningText"))
 
 
+def margins(state: WireOrderState) -> Fields:
+    """Return the fields of an openOrder message that answers a what-if."""
+    return _pick(state, (*MARGINS, "warningText"))
+
+
 def completed_order(contract: Contract, order: WireOrder, state: WireOrderState) -> Fields:
     """Return the fields of a completedOrder message; the wire gives it no order id."""
     end = _pick(state, ("status", "completedTime", "completedStatus"))
@@ -220,9 +235,20 @@ def amount(name: str, text: str) -> Decimal:
     return found
 
 
+def stated(name: str, value: str | float | None) -> Decimal | None:
+    """Return an amount, None where IBKR left it unset; DataError when it is no number."""
+    found = None if value in {None, ""} else amount(name, str(value))
+    return None if found == _UNSET else found
+
+
 def watch_account(account: str) -> tuple[Send, Send]:
     """Return the messages that begin and end the pushes of account values."""
     return lambda c: c.reqAccountUpdates(True, account), lambda c: c.reqAccountUpdates(False, account)
+
+
+def watch_profit(request_id: int, account: str) -> tuple[Send, Send]:
+    """Return the messages that begin and end the pushes of the day's profit."""
+    return lambda c: c.reqPnL(request_id, account, ""), lambda c: c.cancelPnL(request_id)
 
 
 def signed_units(fields: Mapping[str, Any]) -> int:

@@ -109,6 +109,7 @@ class Wrapper:
         self.accountUpdateMulti = self._account_value
         self.historicalData = self._history
         self.realtimeBar = self.priceSizeTick = self.tickSize = lambda number, *values: pending.add(number, values)
+        self.tickGeneric, self.pnl = self.tickSize, account.profit
         self.marketDataType = pending.add
         self.openOrderEnd = lambda: pending.end(Question.OPEN_ORDERS)
         self.completedOrdersEnd = lambda: pending.end(Question.COMPLETED_ORDERS)
@@ -122,6 +123,10 @@ class Wrapper:
         return lambda *_anything: None
 
     def _open_order(self, order_id: int, contract: Any, order: Any, state: Any) -> None:
+        if order.whatIf:  # no order at all
+            self._pending.add(order_id, translate.margins(state))
+            self._pending.end(order_id)
+            return
         fields = translate.open_order(order_id, contract, order, state)
         self._both(BrokerMessage(name="openOrder", fields=fields), Question.OPEN_ORDERS)
 

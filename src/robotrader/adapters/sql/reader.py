@@ -28,7 +28,9 @@ from robotrader.model import (
     OrderId,
     OrderState,
     RunStarted,
+    SetLimits,
     WorkingOrder,
+    decode_command,
     decode_event,
 )
 from robotrader.ports import (
@@ -308,6 +310,12 @@ class SqlActivityReader:
 
     def conflicts(self, *, limit: int = 100) -> Sequence[ConflictRow]:
         return self._session.values(ConflictRow, _newest(schema.conflicts, limit))
+
+    def limit_changes(self) -> Sequence[SetLimits]:
+        journal = schema.journal.c
+        found = self._session.all(select(journal.payload).where(journal.type == "SetLimits").order_by(journal.seq))
+        commands = (decode_command(row["payload"]) for row in found)
+        return [command for command in commands if isinstance(command, SetLimits)]
 
 
 class SqlJournalReader(SqlStateReader, SqlActivityReader):

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import REAL, BigInteger, Column, Connection, Double, Float, Index, Integer, MetaData, Table, Text, text
 from sqlalchemy.types import TypeEngine
 
-HEAD = "0002"
+HEAD = "0003"
 """The schema version that this code reads and writes: the last migration."""
 
 metadata = MetaData()
@@ -27,7 +27,9 @@ CASTS: dict[str, TypeEngine[Any]] = {"int": BigInteger(), "real": Float(), "text
 GIVEN_KEYS = ("seq", "epoch")  # other integer keys are counted by the database
 
 
-def _table(name: str, definition: str, *, unique: str = "", index: tuple[str, ...] = ()) -> Table:
+def table_of(
+    name: str, definition: str, *, unique: str = "", index: tuple[str, ...] = (), among: MetaData = metadata
+) -> Table:
     """Make a table of `name type, name type, ...`: int, real, text, with `?` if NULL is allowed; `key` is an int key.
 
     `unique` names the fields that tell rows apart, `index` those of each further index.
@@ -40,7 +42,7 @@ def _table(name: str, definition: str, *, unique: str = "", index: tuple[str, ..
         counted = key and field not in GIVEN_KEYS
         columns.append(Column(field, _TYPES[kind_], primary_key=key, nullable=kind.endswith("?"),
                               autoincrement=counted, info={"kind": kind_}))  # fmt: skip
-    table = Table(name, metadata, *columns, sqlite_strict=True, implicit_returning=False)
+    table = Table(name, among, *columns, sqlite_strict=True, implicit_returning=False)
     if unique:
         where = text("source_id IS NOT NULL") if name == "journal" else None
         Index(f"uq_{name}", *(table.c[field] for field in unique.split()), unique=True, sqlite_where=where,
@@ -50,50 +52,51 @@ def _table(name: str, definition: str, *, unique: str = "", index: tuple[str, ..
     return table
 
 
-journal = _table(
+journal = table_of(
     "journal",
     "seq key, run_id text, epoch int, kind text, type text, source_id text?, cause int?, ts_event int, ts_init int,"
     "payload text, payload_hash text, prev_hash text, row_hash text",
     unique="type source_id",
 )
-conflicts = _table(
+conflicts = table_of(
     "conflicts",
     "id key, seq int, type text, source_id text, payload text, payload_hash text, ts_init int",
     unique="type source_id payload_hash",
 )
-runs = _table(
+runs = table_of(
     "runs",
     "epoch key, run_id text, code_version text, started int?, ended int?, reason text?, last_seq int?, last_hash text?",
     unique="run_id",
 )
-requests = _table(
+requests = table_of(
     "requests",
-    "number key, id text, ts int, action text, reason text, actor text, strategy text?, instrument text?",
+    "number key, id text, ts int, action text, reason text, actor text, strategy text?, instrument text?,"
+    "change text?, approver text?",
     unique="id",
 )
-bars = _table(
+bars = table_of(
     "bars",
     "id key, seq int, ts_init int, instrument text, spec text, ts_event int, version int, warmup int,"
     "open real, high real, low real, close real, volume real",
     unique="instrument ts_event spec version",
 )
-signals = _table(
+signals = table_of(
     "signals",
     "id key, seq int, ts_event int, strategy text, instrument text, strength real, confidence real, horizon text?",
     index=("strategy instrument id",),
 )
-decisions = _table(
+decisions = table_of(
     "decisions",
     "id key, seq int, ts_event int, strategy text, instrument text, outcome text, reason text, order_id text?,"
     "strength real, target int, position int, working int, detail text",
     index=("order_id", "instrument id"),
 )
-denials = _table(
+denials = table_of(
     "denials",
     "id key, seq int, ts_event int, order_id text, strategy text, instrument text, side text, quantity int,"
     "limits text, reasons text, checks text",
 )
-orders = _table(
+orders = table_of(
     "orders",
     "id key, seq int, ts int, order_id text, strategy text, instrument text, side text, quantity int, type text,"
     "limit_price text?, stop_price text?, tif text, purpose text, ts_event int, state text, filled int,"
@@ -101,50 +104,50 @@ orders = _table(
     unique="order_id",
     index=("state",),
 )
-order_states = _table(
+order_states = table_of(
     "order_states",
     "id key, seq int, ts int, order_id text, state text, filled int, unresolved int, reason text",
     index=("order_id",),
 )
-fills = _table(
+fills = table_of(
     "fills",
     "id key, seq int, ts_event int, ts_init int, exec_id text, revision int, order_id text, strategy text,"
     "instrument text, side text, quantity int, price text",
     unique="exec_id revision",
     index=("order_id",),
 )
-commissions = _table(
+commissions = table_of(
     "commissions",
     "id key, seq int, ts int, exec_id text, revision int, amount text, currency text",
     unique="exec_id revision",
 )
-positions = _table(
+positions = table_of(
     "positions",
     "id key, seq int, ts int, strategy text, instrument text, quantity int, average_price text?, realized_pnl text",
     unique="strategy instrument",
 )
-account = _table(
+account = table_of(
     "account",
     "seq key, ts int, cash text, equity text, realized_pnl text, unrealized_pnl text, commission text, gross text,"
     "net text",
     index=("ts",),
 )
-books = _table(
+books = table_of(
     "books",
     "id key, seq int, ts int, strategy text, cash text, equity text, realized_pnl text, unrealized_pnl text,"
     "commission text",
     index=("strategy id",),
 )
-trading_states = _table(
+trading_states = table_of(
     "trading_states",
     "seq key, ts int, state text, reason text, actor text, strategy text?, instrument text?",
 )
-broker_reports = _table(
+broker_reports = table_of(
     "broker_reports",
     "seq key, ts int, account text, instrument text?, quantity int?, cash text?,net_liquidation text?, currency text?",
 )
 
-archives = _table(
+archives = table_of(
     "archives",
     "id key, name text, first int, seq int, rows int, row_hash text, file text, sha256 text",
     unique="name seq",

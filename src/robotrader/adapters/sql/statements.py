@@ -91,7 +91,8 @@ SQL: dict[str, str] = {
                       (SELECT max(seq) FROM journal),
                       (SELECT row_hash FROM journal ORDER BY seq DESC LIMIT 1)""",
     "chain": "SELECT * FROM journal WHERE seq > :after ORDER BY seq",
-    "open_requests": """SELECT id AS request_id, action, reason, actor, strategy, instrument FROM requests AS r
+    "open_requests": """SELECT id AS request_id, action, reason, actor, strategy, instrument, change, approver
+                        FROM requests AS r
                         WHERE NOT EXISTS (SELECT 1 FROM journal
                                           WHERE type = 'RequestReceived' AND source_id = r.id)
                         ORDER BY number""",

@@ -29,6 +29,8 @@ _REMOTE = frozenset(OUTGOING.values()) - {"nextValidId", "managedAccounts", "cur
 _ORDERS = frozenset({"openOrder", "orderStatus", "execDetails", "commissionReport", "error", "orderBound"})
 _DATA = ("quotes", "ticks", "real-time bars", "history")
 """Subscriptions that 1101 says are lost."""
+_VOLATILITY = 2
+"""Tick 49 of a halt because the price moved too fast."""
 _REQUESTS = frozenset({"placeOrder", "cancelOrder", "reqGlobalCancel"})
 
 
@@ -299,6 +301,17 @@ def _to_instrument(deed: InstrumentDeed, stage: Stage, fault: Fault, _on: Occasi
     stage.host.tell(stage.host.desk.intervene(Intervention(deed=deed, instrument=instrument, quantity=fault.quantity)))
 
 
+def _halt(stage: Stage, fault: Fault, _on: Occasion) -> None:
+    """Halt trading in an instrument for a while; `code` is what tick 49 says, a volatility halt unless it is given."""
+    instrument = stage.host.book.contracts.one(_stock(fault.symbol)).id
+
+    def tell(code: int) -> None:
+        stage.host.tell(stage.host.desk.intervene(Intervention(deed="halt", instrument=instrument, quantity=code)))
+
+    tell(fault.code or _VOLATILITY)
+    stage.host.schedule.after(fault.seconds, partial(tell, 0))
+
+
 def _split(stage: Stage, fault: Fault, _on: Occasion) -> None:
     book = stage.host.book
     instrument = book.contracts.one(_stock(fault.symbol)).id
@@ -323,6 +336,6 @@ ACTIONS: dict[str, Callable[[Stage, Fault, Occasion], None]] = {
     "session": _session, "correct": _correct, "fill-late": partial(_to_order, "fill late"),
     "vanish": partial(_to_order, "vanish"), "expire": partial(_to_order, "expire"),
     "locate": partial(_to_order, "locate"), "new-perm-id": partial(_to_order, "renumber"),
-    "lend": partial(_to_instrument, "lend"), "liquidate": partial(_to_instrument, "liquidate"),
+    "halt": _halt, "lend": partial(_to_instrument, "lend"), "liquidate": partial(_to_instrument, "liquidate"),
     "manual-order": _manual_order, "split": _split,
 }  # fmt: skip

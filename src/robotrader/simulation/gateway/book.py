@@ -24,7 +24,7 @@ class Book:
     """Orders of all clients; every method returns what to tell whom, in order.
 
     `tells_hours`: who orders while the market is closed is told so (399). `binds`: manual orders get an order id
-    as they come, because client 0 asked for it.
+    as they come, because client 0 asked for it. `halts` has tick 49's value of what was halted ever.
     """
 
     def __init__(self, market: Market, venue: Venue, account: Account, *, tells_hours: bool = False) -> None:
@@ -36,6 +36,7 @@ class Book:
         self.blotter: Blotter = self.routing.blotter
         self.executions: list[Execution] = self.blotter.executions
         self.binds = False
+        self.halts: dict[InstrumentId, int] = {}
 
     @property
     def idle(self) -> bool:

@@ -80,7 +80,7 @@ ACTIONS = {
     "competing": ("", "seconds"), "delayed-data": ("", ""), "skew": ("", "seconds"),
     "restart": ("", "seconds [rollback]"), "session": ("", ""),
     "correct": ("", "[by] [quantity]"), "fill-late": ("", ""), "vanish": ("", ""), "expire": ("", ""),
-    "locate": ("", ""), "new-perm-id": ("", ""), "lend": ("", "symbol quantity"),
+    "locate": ("", ""), "new-perm-id": ("", ""), "lend": ("", "symbol quantity"), "halt": ("", "symbol seconds [code]"),
     "split": ("", "symbol new [old]"), "liquidate": ("", "symbol [quantity]"),
     "manual-order": ("", "symbol quantity [side] [price]"),
 }  # fmt: skip

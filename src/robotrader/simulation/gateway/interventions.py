@@ -112,6 +112,13 @@ def _lend(book: Book, i: Intervention) -> list[Report]:
     return []
 
 
+def _halt(book: Book, i: Intervention) -> list[Report]:
+    """Stop trading in an instrument, or let it go on: orders rest, and expire as ever."""
+    book.halts[i.instrument] = i.quantity or 0
+    (book.venue.halted.add if i.quantity else book.venue.halted.discard)(i.instrument)
+    return []
+
+
 def _split(book: Book, i: Intervention) -> list[Report]:
     """Give `new` units for `old` ones, at `price` a new unit; orders stay as they are: their owner has to know."""
     if i.price is None or min(i.new, i.old) < 1:
@@ -170,7 +177,7 @@ def _sums(executions: list[Execution]) -> tuple[int, Decimal]:
 
 
 _DEEDS: dict[str, Callable[[Book, Intervention], list[Report]]] = {
-    "bind": _bind, "correct": _correct, "expire": _expire, "fill late": _fill_late, "lend": _lend,
-    "liquidate": _liquidate, "locate": _locate, "order manually": _order_manually, "renumber": _renumber,
+    "bind": _bind, "correct": _correct, "expire": _expire, "fill late": _fill_late, "halt": _halt,
+    "lend": _lend, "liquidate": _liquidate, "locate": _locate, "order manually": _order_manually, "renumber": _renumber,
     "restart": _restart, "roll back": _restart, "split": _split, "vanish": _vanish,
 }  # fmt: skip

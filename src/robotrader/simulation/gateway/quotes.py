@@ -71,7 +71,11 @@ def _quotes(book: Book, to: Connection, request: Request) -> None:
         raise Refused(354, "Requested market data is not subscribed. Delayed market data is available.")
     if not once and to.count("quotes") >= to.rules.lines:
         raise Refused(101, "Max number of tickers has been reached")
-    stream = Stream(lambda: book.market.now, _level_one(book, to, req_id, (instrument, generics)))
+
+    def moment() -> object:
+        return book.market.now, book.shortable(instrument.id), book.halts.get(instrument.id)
+
+    stream = Stream(moment, _level_one(book, to, req_id, (instrument, generics)))
     opening = [fields_frame(58, 1, req_id, 3 if late else 1), fields_frame(81, req_id, instrument.tick, "9c0001", 3)]
     if late:
         text = "Requested market data is not subscribed. Displaying delayed market data."
@@ -93,8 +97,10 @@ def _level_one(book: Book, to: Connection, req_id: int, wanted: tuple[Instrument
     (instrument, generics), late, version = wanted, to.rules.delayed, to.speaker.version
 
     def rows() -> Iterator[tuple[str, str]]:
-        quote = book.market.quote(instrument.id, _LATE if late else 0)
-        if quote is not None:
+        quote, halted = book.market.quote(instrument.id, _LATE if late else 0), book.halts.get(instrument.id, 0)
+        if halted:  # the tape stands still
+            yield _GENERIC, f"{_DELAYED[49] if late else 49}\0{halted}\0"
+        elif quote is not None:
             yield from ticks(quote, instrument.tick, version, delayed=late)
             if _RT_VOLUME in generics and not late:
                 yield _TEXT, _trade(quote, instrument.tick, version)

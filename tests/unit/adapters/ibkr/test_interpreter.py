@@ -23,8 +23,10 @@ from robotrader.model import (
     ExternalFill,
     ExternalOrder,
     InvariantViolation,
+    MarginPreviewed,
     OrderAccepted,
     OrderCanceled,
+    OrderConfirmed,
     OrderFilled,
     OrderId,
     OrderPendingCancel,
@@ -68,6 +70,37 @@ class Reader:
 
 def kinds(events: Sequence[AnyEvent]) -> list[type]:
     return [type(e) for e in events]
+
+
+def what_if(**fields: object) -> MarginPreviewed:
+    """Read the answer to a what-if of RT-A, known or not."""
+    [event] = Reader().read(message("whatIf", orderRef="RT-Z", orderId=9, **fields))
+    assert isinstance(event, MarginPreviewed)
+    assert (event.order_id, event.ts_init) == ("RT-Z", NOW)
+    return event
+
+
+def test_an_answer_to_a_what_if_is_read_to_the_cent_and_unset_is_none() -> None:
+    margins = {"initMarginAfter": "5025.10", "maintMarginAfter": "4020.08", "equityWithLoanAfter": "99998.97"}
+    event = what_if(**margins, commission=1.03, maxCommission=None, warningText="")
+    assert (event.initial_after, event.maintenance_after, event.equity_after) == (
+        Decimal("5025.10"), Decimal("4020.08"), Decimal("99998.97"),
+    )  # fmt: skip
+    assert (event.commission, event.error) == (Decimal("1.03"), "")
+    assert what_if(**margins, commission=None, maxCommission=2.5).commission == Decimal("2.5")
+    event = what_if(**margins | {"maintMarginAfter": "1.7976931348623157E308"})
+    assert (event.maintenance_after, event.commission, event.error) == (None, None, "")
+
+
+@pytest.mark.parametrize("unset", ["1.7976931348623157E308", ""])
+def test_an_answer_without_margins_says_so(unset: str) -> None:
+    event = what_if(initMarginAfter=unset, maintMarginAfter=unset, equityWithLoanAfter=unset, commission=None)
+    assert (event.initial_after, event.equity_after, event.error) == (None, None, "the broker told no margins")
+
+
+def test_an_objection_or_silence_is_the_answer_to_a_what_if() -> None:
+    assert what_if(initMarginAfter="5", equityWithLoanAfter="3", warningText="NOT ACCEPTED").error == "NOT ACCEPTED"
+    assert what_if(error="the gateway did not answer within 5 s").error == "the gateway did not answer within 5 s"
 
 
 @pytest.mark.parametrize("status", ["PreSubmitted", "Submitted"])
@@ -127,6 +160,14 @@ def test_inactive_may_come_back_while_open_but_not_when_completed() -> None:
 def test_shares_that_must_be_located_hold_the_order() -> None:
     found = Reader().read(order_status("PreSubmitted", whyHeld="locate"), error(404, "Shares are being located"))
     assert kinds(found) == [OrderAccepted, OrderSuspended, OrderSuspended]
+
+
+def test_what_was_held_works_again_when_its_shares_are_found_and_says_so_once() -> None:
+    reader = Reader()
+    reader.read(open_order("PreSubmitted"), order_status("PreSubmitted", whyHeld="locate"))
+    assert kinds(reader.read(open_order("PreSubmitted"))) == [OrderAccepted]  # which cannot tell why it is held
+    assert kinds(reader.read(order_status("Submitted"))) == [OrderAccepted, OrderConfirmed]
+    assert kinds(reader.read(order_status("Submitted"))) == [OrderAccepted]
 
 
 def test_a_stop_that_waits_for_its_trigger_is_accepted() -> None:

@@ -20,6 +20,25 @@ def test_in_lock_step_everything_leaves_at_once_and_in_order() -> None:
     assert len(queue) == 0
 
 
+def test_what_a_message_queues_leaves_after_it_and_after_what_waited_before() -> None:
+    async def scenario() -> list[str]:
+        sent: list[str] = []
+        queue = SendQueue(shaped=True)
+
+        def begin_anew() -> None:
+            queue.put(partial(sent.append, "a part of it"))
+            sent.append("the whole of it")
+
+        for _ in range(4):
+            queue.put(partial(sent.append, "before"))
+        queue.put(begin_anew)
+        queue.put(partial(sent.append, "next"))
+        await _sent(queue, sent, 7)
+        return sent
+
+    assert run(lambda _: scenario())[4:] == ["the whole of it", "next", "a part of it"]
+
+
 def test_a_cancel_overtakes_what_waits() -> None:
     async def scenario() -> list[str]:
         sent: list[str] = []

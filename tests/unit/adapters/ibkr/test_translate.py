@@ -55,6 +55,28 @@ def test_a_family_and_its_group_on_the_wire() -> None:
     assert "|SELL|100|STP||180.01|GTC|OCA-RT-A|DU1234567|O|0|RT-A|0|12|" in text  # transmit 0, the parent is order 12
 
 
+def test_a_what_if_is_the_same_order_but_for_one_flag() -> None:
+    ids = translate.Ids(12)
+    placed, asked = (
+        sent(translate.place(limit_order(), AAPL, ACCOUNT, ids=ids, what_if=what_if)).split("|")
+        for what_if in (False, True)
+    )
+    assert [(a, b) for a, b in zip(placed, asked, strict=True) if a != b] == [("0", "1")]
+
+
+@pytest.mark.parametrize("unset", ["", None, "1.7976931348623157E308", 1.7976931348623157e308])
+def test_an_amount_that_is_not_set_is_none(unset: str | float | None) -> None:
+    assert translate.stated("initMarginAfter", unset) is None
+
+
+def test_an_amount_is_exact_and_nonsense_is_a_data_error() -> None:
+    assert translate.stated("initMarginAfter", "5025.10") == Decimal("5025.10")
+    assert translate.stated("commission", 1.0035) == Decimal("1.0035")
+    assert translate.stated("commission", 0.0) == 0
+    with pytest.raises(DataError, match="initMarginAfter"):
+        translate.stated("initMarginAfter", "a lot")
+
+
 def test_a_price_is_never_changed_on_its_way() -> None:
     for bad in (limit_order("187.505"), order(type=OrderType.LIMIT), order(type=OrderType.STOP)):
         with pytest.raises(InvariantViolation):

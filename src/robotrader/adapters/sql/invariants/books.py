@@ -13,6 +13,7 @@ from robotrader.model import (
     EXTERNAL,
     AccountReported,
     BookAdjusted,
+    BorrowFeeCharged,
     BreakOpened,
     CorporateActionBooked,
     OrderFilled,
@@ -57,7 +58,7 @@ def _held(facts: Facts, expected: Mapping[Any, int]) -> Findings:
 
 
 def cash(facts: Facts) -> Findings:
-    """I2: cash = capital - sum(signed quantity x price x multiplier) - commissions + corporate actions, always."""
+    """I2: cash = capital - sum(signed quantity x price x multiplier) - what was charged + corporate actions, always."""
     moves = sorted(_cash_moves(facts), key=lambda move: move[0])
     total, done = Decimal(0), 0
     for mark in facts.tables["account"]:
@@ -80,6 +81,7 @@ def _cash_moves(facts: Facts) -> Iterator[tuple[int, Decimal]]:
                 yield seq, strategy.capital - capital.get(strategy.id, Decimal(0))
                 capital[strategy.id] = strategy.capital
     yield from ((seq, posting.cash) for seq, posting in _postings(facts))
+    yield from ((seq, -record.amount) for seq, record in facts.records if isinstance(record, BorrowFeeCharged))
     first: dict[str, int] = {}
     for fill, old in facts.bookings:
         first.setdefault(fill["exec_id"], fill["seq"])

@@ -26,6 +26,7 @@ from robotrader.risk.halt import GLOBAL, Scope
 
 _HALTED = TradingState.HALTED.severity
 _SENT = (OrderSending, OrderReplacing)
+_CHECKS = {10, len(RiskCheck)}  # the first version had ten, and its journals are still read
 _UNHEARD = {OrderState.AUTHORIZED, OrderState.SENDING}
 
 
@@ -106,7 +107,7 @@ def within_limits(facts: Facts) -> Findings:
 def _limits(submit: Submit, standing: Standing) -> str | None:
     order, limits = submit.order, standing.limits
     checks = {c.check: c for c in submit.verdict.checks if c.passed}
-    if len(submit.verdict.checks) != len(RiskCheck) or len(checks) != len(RiskCheck):
+    if len(submit.verdict.checks) not in _CHECKS or len(checks) != len(submit.verdict.checks):
         return f"of {len(RiskCheck)} checks it passed {sorted(checks)}"
     if limits is None or submit.verdict.limits != limits.profile:
         return f"under limits {submit.verdict.limits}, which are not in force"
@@ -171,10 +172,10 @@ def _halts(record: Record) -> tuple[Scope, bool] | None:
     match record:
         case TradingHalted():
             return GLOBAL, True
-        case SetTradingState(state=TradingState.HALTED | TradingState.LOCKED):
+        case SetTradingState():
+            return (record.strategy, record.instrument), record.state.severity >= _HALTED
+        case RequestReceived(action=Action.HALT | Action.LOCK):
             return (record.strategy, record.instrument), True
-        case RequestReceived(action=Action.HALT | Action.RESUME | Action.REDUCE):
-            return (record.strategy, record.instrument), record.action is Action.HALT
         case _:
             return None
 

@@ -35,6 +35,7 @@ from robotrader.model import (
     Replace,
     RiskLimit,
     RunStarted,
+    SetLimits,
     SetTradingState,
     Submit,
     WorkingOrder,
@@ -130,7 +131,7 @@ class Standing:
     def take(self, record: Record) -> WorkingOrder | None:
         """Take one record in; return the order that it concerns as it is then, None if it concerns none."""
         match record:
-            case RunStarted() | LinkChanged() | SetTradingState() | BarsClosed():
+            case RunStarted() | LinkChanged() | SetTradingState() | SetLimits() | BarsClosed():
                 self._frame(record)
             case BookAdjusted(fills=fills):
                 for fill in fills:
@@ -146,10 +147,12 @@ class Standing:
                 return self._order(record)
         return None
 
-    def _frame(self, record: RunStarted | LinkChanged | SetTradingState | BarsClosed) -> None:
+    def _frame(self, record: RunStarted | LinkChanged | SetTradingState | SetLimits | BarsClosed) -> None:
         match record:
             case RunStarted():
                 self.limits, self.states.link = record.limits, NO_LINK
+            case SetLimits():
+                self.limits = record.limits
             case LinkChanged():
                 self.states.link = record.trading, f"the link is {record.state}"
             case SetTradingState():

@@ -1,0 +1,198 @@
+"""What the gate may know of one order: gathered here, and nowhere else."""
+
+from decimal import Decimal
+
+from robotrader.engine.control import Control
+from robotrader.engine.exposures import Exposed
+from robotrader.engine.guards import Guards
+from robotrader.engine.limits import LimitBook
+from robotrader.engine.market import MarketFacts
+from robotrader.engine.orders import WorkingOrders
+from robotrader.engine.valuation import Valuation
+from robotrader.model import (
+    Account,
+    AccountReported,
+    BorrowReported,
+    Event,
+    HaltReported,
+    InstrumentId,
+    LinkChanged,
+    LinkState,
+    MarginPreviewed,
+    Order,
+    OrderId,
+    RunStarted,
+    SessionTable,
+    Stage,
+    StrategyId,
+    TradingState,
+)
+from robotrader.risk.checks.amounts import unit_value
+from robotrader.risk.facts import (
+    Authority,
+    Borrow,
+    Budget,
+    Conduct,
+    Facts,
+    Losses,
+    Margin,
+    Session,
+    Standing,
+    is_exit,
+)
+from robotrader.risk.rates import RateWindow
+
+_OF_OTHERS = ("max_gross_ratio", "max_net_ratio", "max_leverage", "max_group_ratio", "max_budget_ratio",
+              "max_strategies_gross_ratio")  # fmt: skip
+_OF_EQUITY = (*_OF_OTHERS, "max_position_equity_ratio", "max_order_equity_ratio", "what_if_equity_ratio",
+              "min_excess_liquidity_ratio")  # fmt: skip
+
+
+class Briefing:
+    """Everything the core knows, as the facts of one order; `told` by the broker is kept here."""
+
+    def __init__(
+        self, orders: WorkingOrders, values: Valuation, control: Control, guards: Guards, *, market: MarketFacts,
+        exposed: Exposed, limits: LimitBook,
+    ) -> None:  # fmt: skip
+        self.rates = RateWindow()
+        self._orders = orders
+        self._values = values
+        self._control = control
+        self._guards = guards
+        self._market = market
+        self._exposed = exposed
+        self._sessions: SessionTable | None = None
+        self._limits = limits
+        self._mode = ""
+        self._stages: dict[StrategyId, Stage] = {}
+        self._event: Event | None = None
+        self._equity = Decimal(0)
+        self._account: Account | None = None
+        self._link: LinkChanged | None = None
+        self._borrow: dict[InstrumentId, BorrowReported] = {}
+        self._halted: dict[InstrumentId, bool] = {}
+        self._previews: dict[OrderId, MarginPreviewed] = {}
+
+    def configure(self, event: RunStarted) -> None:
+        """Take over a run's mode and strategies; its link is a new one."""
+        self._mode, self._link, self._sessions = event.mode, None, event.sessions
+        self._stages = {config.id: config.stage for config in event.strategies}
+
+    def hear(self, event: Event) -> None:
+        """Take in what the broker says of the account or an instrument."""
+        match event:
+            case LinkChanged():
+                self._link = event
+            case AccountReported(account=account):
+                self._account = account
+            case BorrowReported(instrument=iid):
+                self._borrow[iid] = event
+            case HaltReported(instrument=iid, halted=halted):
+                self._halted[iid] = halted
+            case MarginPreviewed(order_id=order_id):
+                self._previews = {order_id: event}  # it is judged at once, and then worth nothing
+            case _:
+                pass
+
+    def facts(
+        self, order: Order, event: Event, *, entry: Order | None = None, ahead: int = 0, known: bool, shrinks: bool,
+        changes: bool,
+    ) -> Facts:  # fmt: skip
+        """Return all that is known for one order after `ahead` others that go with it; a limit that is off needs none.
+
+        `changes`: it is a change of an order that was decided before.
+        """
+        iid, now = order.instrument, event.ts_init
+        state, reason = self._control.states.effective(order.strategy, iid)
+        if (blocked := self._orders.unresolved(iid)) is not None:
+            state, reason = TradingState.HALTED, f"outcome of order {blocked.order.id} is unknown"
+        self._look(event)
+        exposures, budget = self._exposed.of(order) if self._asks(_OF_OTHERS) else (None, Budget())
+        return Facts(
+            snapshot=self._values.snapshot(order, now, self._limits.limits, entry=entry, equity=self._equity),
+            rates=self.rates.counts(order, now, ahead=ahead),
+            known_intent=known,
+            same_terms_age_ns=None if changes else self.rates.same_terms_age(order, now),
+            shrinks=shrinks,
+            state=state,
+            state_reason=reason,
+            conduct=self._conduct(order, now),
+            market=self._market.quoted(iid, now, halted=self._halted.get(iid, False)),  # no word of a halt is none
+            session=self._session(now),
+            borrow=self._borrowed(iid, now),
+            margin=self._margin(order),
+            exposures=exposures,
+            budget=budget,
+            losses=self._losses(),
+            standing=self._standing(),
+            authority=Authority(mode=self._mode, stage=self._stages.get(order.strategy), model_signed=True,
+                                role_allowed=True),
+        )  # fmt: skip
+
+    def needs_preview(self, order: Order, event: Event) -> bool:
+        """Tell whether the broker must say first what an order leaves of the excess liquidity; a backtest has none."""
+        ratio = self._limits.limits.what_if_equity_ratio
+        if ratio is None or order.id in self._previews or self._mode == "backtest":
+            return False
+        self._look(event)
+        snapshot = self._values.snapshot(order, event.ts_init, self._limits.limits, equity=self._equity)
+        each = unit_value(order, snapshot)
+        return not is_exit(order, snapshot) and each is not None and each * order.quantity > self._equity * ratio
+
+    def _look(self, event: Event) -> None:
+        if event is not self._event:
+            self._event = event
+            self._renew()
+
+    def _renew(self) -> None:
+        """Value the books and what is open once an event, and only for limits that ask for it."""
+        self.rates.remember(self._limits.limits.duplicate_window_s)
+        self._equity = self._values.equity() if self._asks(_OF_EQUITY) else Decimal(0)
+        if self._asks(_OF_OTHERS):
+            self._exposed.renew(self._limits.limits.groups or {})
+
+    def _asks(self, names: tuple[str, ...]) -> bool:
+        return any(getattr(self._limits.limits, name) is not None for name in names)
+
+    def _conduct(self, order: Order, now: int) -> Conduct:
+        traffic, orders = self._guards.traffic(now), self._orders.open_orders()
+        same = [w.order for w in orders if w.order.instrument == order.instrument]
+        return Conduct(
+            recent_fills=self._guards.recent_fills(order.strategy, order.instrument, order.side, now),
+            open_orders=len(orders), instrument_open_orders=sum(not o.purpose.protective for o in same),
+            submitted=traffic.submitted, revised=traffic.revised, canceled=traffic.canceled, executed=traffic.executed,
+            opposite=tuple(o for o in same if o.side is not order.side),
+        )  # fmt: skip
+
+    def _session(self, now: int) -> Session:
+        """Return the session that an order of now executes in: the one that is open, else the next."""
+        found = self._sessions.next_session(now) if self._sessions is not None else None
+        return Session() if found is None else Session(executes=max(now, found[0]), opens=found[0], closes=found[1])
+
+    def _borrowed(self, iid: InstrumentId, now: int) -> Borrow:
+        told = self._borrow.get(iid)
+        return Borrow() if told is None else Borrow(level=told.level, shares=told.shares, age_ns=now - told.ts_init)
+
+    def _margin(self, order: Order) -> Margin:
+        account, preview = self._account, self._previews.get(order.id)
+        after = None
+        if preview is not None and preview.equity_after is not None and preview.maintenance_after is not None:
+            after = preview.equity_after - preview.maintenance_after
+        if account is None:
+            return Margin(excess_after=after)
+        return Margin(net_liquidation=account.net_liquidation, excess_liquidity=account.excess_liquidity,
+                      excess_after=after)  # fmt: skip
+
+    def _losses(self) -> Losses:
+        watch = self._guards.account
+        return Losses(equity=watch.equity, day_start=watch.day_start, peak=watch.peak) if watch.marked else Losses()
+
+    def _standing(self) -> Standing:
+        """Return what the link says; without one nothing is known of it."""
+        link, lease = self._link, bool(self._mode)
+        if link is None:
+            return Standing(lease_held=lease)
+        reconciled = link.state is not LinkState.SYNCING and not self._control.breaks
+        return Standing(connected=link.open, heartbeat_fresh=link.open, reconciled=reconciled,
+                        outside_reset=link.state is not LinkState.RESET_WINDOW, lease_held=lease)  # fmt: skip
