@@ -45,7 +45,9 @@ def test_what_only_shrinks_may_stand_anywhere() -> None:
 
 def meets(order: Order, *opposite: Order, limits: RiskLimit = GUARD, **snapshot: Any) -> bool:
     known = knowing("conduct", facts(**snapshot), opposite=opposite)
-    return not checks.self_trade(order, known, limits).passed
+    found = checks.self_trade(order, known, limits)
+    assert found.passed or found.reason == "our own order would match it"
+    return not found.passed
 
 
 @pytest.mark.parametrize(("side", "met"), [(Side.BUY, [False, True, True]), (Side.SELL, [True, True, False])])

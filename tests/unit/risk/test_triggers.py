@@ -116,12 +116,14 @@ def message(kind: type[OrderEvent], ts: int) -> OrderEvent:
 def test_messages_and_executions_are_counted_by_day_and_answers_are_not() -> None:
     count = TrafficCount()
     assert count.of(0) == Traffic()
-    count.note(OrderFilled(ts_event=DAY, ts_init=DAY, fill=FILL))
+    assert count.of(DAY - 1) == Traffic()
+    count.note(OrderFilled(ts_event=DAY + 9, ts_init=DAY + 9, fill=FILL))
     kinds: tuple[type[OrderEvent], ...] = (
         OrderSending, OrderSending, OrderReplacing, OrderPendingCancel, OrderAccepted,
     )  # fmt: skip
     for n, kind in enumerate(kinds, 1):
         count.note(message(kind, DAY + n))
+    count.of(2 * DAY - 2)
     assert count.of(2 * DAY - 1) == Traffic(submitted=2, revised=1, canceled=1, executed=1)
     assert count.of(2 * DAY) == Traffic()
 
