@@ -20,7 +20,7 @@ from robotrader.adapters.ibkr.supervisor import Supervisor
 from robotrader.adapters.sql import journal
 from robotrader.adapters.sql.journal import SqlJournal
 from robotrader.bootstrap import data, trading
-from robotrader.engine import corporate, settlement
+from robotrader.engine import corporate, settlement, write_ahead
 from robotrader.engine.agenda import Agenda
 from robotrader.engine.breaks import Breaks
 from robotrader.engine.control import Control
@@ -63,7 +63,7 @@ def resend_unacknowledged(patch: Patch) -> None:
     patch.setattr(settlement.Settlement, "_stable_snapshots", once)
     patch.setattr(settlement, "unsettled", unsent)
     patch.setattr(settlement, "in_force", lambda *_: True)
-    patch.setattr(WriteAhead, "_is_authorized", lambda *_: True)
+    patch.setattr(write_ahead, "_is_authorized", lambda *_: True)
 
 
 def accept_stale_prices(patch: Patch) -> None:

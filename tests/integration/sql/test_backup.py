@@ -300,12 +300,14 @@ def test_a_copy_of_a_journal_in_use_is_refused(recorded: SqlStorage, tmp_path: P
 
 
 def test_a_backup_of_an_older_release_is_brought_up_to_date(tmp_path: Path) -> None:
-    """The first schema had no archives."""
+    """The first schema had no archives, and requests that changed no limits."""
     old = tmp_path / "old.sqlite"
     with Database(old) as database:
         migrate(database)
         asyncio.run(_begin(database, "run-1"))
         with database.write.begin() as connection:
+            for column in ("change", "approver"):
+                connection.exec_driver_sql(f"ALTER TABLE requests DROP COLUMN {column}")
             connection.exec_driver_sql("DROP TABLE archives")
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     with closing(sqlite3.connect(old)) as other:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from robotrader.model import NANOS_PER_SECOND, Order, OrderType, Purpose, RiskLimit, Side
+from robotrader.model import NANOS_PER_SECOND, Order, OrderType, Purpose, RiskLimit, Side, StrategyId
 from robotrader.risk import checks
 from tests.unit.risk.facts import KNOWN, OFF, D, buy, facts, knowing, sell
 
@@ -75,6 +75,12 @@ def test_a_limit_reaches_no_further_than_it_says_whatever_is_known_of_the_market
 def test_a_resting_order_at_any_price_is_met_and_one_that_does_not_rest_is_not() -> None:
     assert meets(buy(1, limit="1.00"), structs.replace(sell(1), type=OrderType.MARKET_ON_CLOSE))
     assert not meets(buy(1, limit="900.00"), structs.replace(sell(1, stop="95.00"), type=OrderType.STOP))
+
+
+def test_the_target_of_the_same_position_is_no_bar_to_adding_to_it_but_that_of_another_strategy_is() -> None:
+    target = protecting(sell(1, limit="100.00"), Purpose.TAKE_PROFIT)
+    assert not meets(buy(1, limit="100.00"), target)
+    assert meets(buy(1, limit="100.00"), structs.replace(target, strategy=StrategyId("another")))
 
 
 LULD = structs.replace(OFF, luld_bands=True)

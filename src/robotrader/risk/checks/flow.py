@@ -56,12 +56,16 @@ def open_orders(order: Order, facts: Facts, limits: RiskLimit) -> Finding:  # no
 
 @check(RiskCheck.SELF_TRADE, 21, "self_trade_guard", exempt=Exempt.EXITS)
 def self_trade(order: Order, facts: Facts, limits: RiskLimit) -> Finding:
-    """Row 21: refuse the newcomer where an own order on the other side could match it. An exit comes first."""
+    """Row 21: refuse the newcomer where an own order on the other side could match it. An exit comes first.
+
+    What protects the same strategy's position is no bar to adding to it: it follows the position.
+    """
     opposite = facts.conduct.opposite
     if not opposite:
         return PASSED if opposite is not None else unknown("own orders on the other side")
     price = _reach(order, facts, limits)
-    met = sum(o.type in _RESTING and _match(order.side, price, o.limit_price) for o in opposite)
+    others = [o for o in opposite if not (o.purpose.protective and o.strategy == order.strategy)]
+    met = sum(o.type in _RESTING and _match(order.side, price, o.limit_price) for o in others)
     return ("our own order would match it", {"opposite": len(opposite), "met": met}) if met else PASSED
 
 
