@@ -9,16 +9,24 @@ from tests.scenarios.mutants import MUTANTS
 from tests.scenarios.play import play
 from tests.scenarios.script import all_files, read
 
-FILES = pytest.mark.parametrize("file", all_files(), ids=lambda f: f.stem)
+_LONG = {"S53-syncing", "S55-degraded", "S58-week"}
+_UNDER_MUTANTS = {"S10-id-rollback", "S14-order-not-lost", "S29-liquidation", "S33-cancel-race", "S44-order-storm"}
+"""A sample; `make scenarios` plays the long ones too, and all of them under their mutants."""
 
 
-@FILES
+def files(*names: str, but: bool = False) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "file", [f for f in all_files() if (f.stem in names) is not but], ids=lambda f: f.stem
+    )
+
+
+@files(*_LONG, but=True)
 def test_the_scenario_holds(file: Path, tmp_path: Path) -> None:
     scenario = read(file)
     assert failures(scenario, play(scenario, tmp_path)) == []
 
 
-@pytest.mark.parametrize("file", all_files()[::4], ids=lambda f: f.stem)  # `make scenarios` plays all of them
+@files(*_UNDER_MUTANTS)
 def test_the_scenario_fails_under_its_mutant(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scenario = read(file)
     MUTANTS[scenario.mutant](monkeypatch)

@@ -21,6 +21,7 @@ from robotrader.model import (
     MarginPreviewed,
     Order,
     OrderId,
+    RiskLimit,
     RunStarted,
     SessionTable,
     Stage,
@@ -36,16 +37,28 @@ from robotrader.risk.facts import (
     Facts,
     Losses,
     Margin,
+    Market,
     Session,
     Standing,
     is_exit,
 )
 from robotrader.risk.rates import RateWindow
 
-_OF_OTHERS = ("max_gross_ratio", "max_net_ratio", "max_leverage", "max_group_ratio", "max_budget_ratio",
-              "max_strategies_gross_ratio")  # fmt: skip
-_OF_EQUITY = (*_OF_OTHERS, "max_position_equity_ratio", "max_order_equity_ratio", "what_if_equity_ratio",
-              "min_excess_liquidity_ratio")  # fmt: skip
+_OTHERS = ("max_gross_ratio", "max_net_ratio", "max_leverage", "max_group_ratio", "max_budget_ratio",
+           "max_strategies_gross_ratio")  # fmt: skip
+_ASKING = {
+    "others": _OTHERS,
+    "equity": (*_OTHERS, "max_position_equity_ratio", "max_order_equity_ratio", "what_if_equity_ratio",
+               "min_excess_liquidity_ratio"),
+    "conduct": ("max_repeated_fills", "max_open_orders", "max_open_orders_instrument", "self_trade_guard",
+                "order_efficiency_warning", "max_order_efficiency"),
+    "market": ("luld_bands", "entry_cutoff_s", "short_price_test", "quote_max_age_s", "live_data_required",
+               "max_clock_skew_s"),
+}  # fmt: skip
+"""Which limits ask for facts that cost something to gather."""
+
+
+_NO_CONDUCT, _NO_MARKET = Conduct(), Market()
 
 
 class Briefing:
@@ -68,6 +81,8 @@ class Briefing:
         self._stages: dict[StrategyId, Stage] = {}
         self._event: Event | None = None
         self._equity = Decimal(0)
+        self._asked_by: RiskLimit | None = None
+        self._asked: set[str] = set()
         self._account: Account | None = None
         self._link: LinkChanged | None = None
         self._borrow: dict[InstrumentId, BorrowReported] = {}
@@ -108,7 +123,7 @@ class Briefing:
         if (blocked := self._orders.unresolved(iid)) is not None:
             state, reason = TradingState.HALTED, f"outcome of order {blocked.order.id} is unknown"
         self._look(event)
-        exposures, budget = self._exposed.of(order) if self._asks(_OF_OTHERS) else (None, Budget())
+        exposures, budget = self._exposed.of(order) if self._asks("others") else (None, Budget())
         return Facts(
             snapshot=self._values.snapshot(order, now, self._limits.limits, entry=entry, equity=self._equity),
             rates=self.rates.counts(order, now, ahead=ahead),
@@ -117,8 +132,8 @@ class Briefing:
             shrinks=shrinks,
             state=state,
             state_reason=reason,
-            conduct=self._conduct(order, now),
-            market=self._market.quoted(iid, now, halted=self._halted.get(iid, False)),  # no word of a halt is none
+            conduct=self._conduct(order, now) if self._asks("conduct") else _NO_CONDUCT,
+            market=self._quoted(iid, now) if self._asks("market") else _NO_MARKET,
             session=self._session(now),
             borrow=self._borrowed(iid, now),
             margin=self._margin(order),
@@ -148,12 +163,19 @@ class Briefing:
     def _renew(self) -> None:
         """Value the books and what is open once an event, and only for limits that ask for it."""
         self.rates.remember(self._limits.limits.duplicate_window_s)
-        self._equity = self._values.equity() if self._asks(_OF_EQUITY) else Decimal(0)
-        if self._asks(_OF_OTHERS):
+        self._equity = self._values.equity() if self._asks("equity") else Decimal(0)
+        if self._asks("others"):
             self._exposed.renew(self._limits.limits.groups or {})
 
-    def _asks(self, names: tuple[str, ...]) -> bool:
-        return any(getattr(self._limits.limits, name) is not None for name in names)
+    def _asks(self, what: str) -> bool:
+        """Tell whether a limit in force asks for these facts."""
+        limits = self._limits.limits
+        if limits is not self._asked_by:
+            self._asked_by = limits
+            self._asked = {
+                name for name, fields in _ASKING.items() if any(getattr(limits, f) is not None for f in fields)
+            }
+        return what in self._asked
 
     def _conduct(self, order: Order, now: int) -> Conduct:
         traffic, orders = self._guards.traffic(now), self._orders.open_orders()
@@ -164,6 +186,9 @@ class Briefing:
             submitted=traffic.submitted, revised=traffic.revised, canceled=traffic.canceled, executed=traffic.executed,
             opposite=tuple(o for o in same if o.side is not order.side),
         )  # fmt: skip
+
+    def _quoted(self, iid: InstrumentId, now: int) -> Market:
+        return self._market.quoted(iid, now, halted=self._halted.get(iid, False))  # no word of a halt is none
 
     def _session(self, now: int) -> Session:
         """Return the session that an order of now executes in: the one that is open, else the next."""
