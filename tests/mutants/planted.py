@@ -13,7 +13,7 @@ from robotrader.adapters.ibkr.pending import PendingRequests
 from robotrader.adapters.sql import engine as sql_engine
 from robotrader.adapters.sql import statements
 from robotrader.adapters.sql.journal import SqlTransaction
-from robotrader.engine import recovery
+from robotrader.engine import recovery, write_ahead
 from robotrader.engine.orders import WorkingOrders
 from robotrader.engine.protection import Protection
 from robotrader.engine.settlement import Settlement
@@ -153,7 +153,7 @@ def _halt_in_memory_only(patch: Patch) -> None:
 def _no_second_look(patch: Patch) -> None:
     """Send in T2 what T1 allowed, whatever has been halted since."""
 
-    async def nothing_asked(_: WriteAhead) -> None:
+    async def nothing_asked(_: object) -> None:
         return None
 
     def trusting(self: WriteAhead, **parts: Any) -> None:
@@ -161,8 +161,8 @@ def _no_second_look(patch: Patch) -> None:
 
     begin = WriteAhead.__init__
     patch.setattr(WriteAhead, "__init__", trusting)
-    patch.setattr(WriteAhead, "_requested_halt", nothing_asked)
-    patch.setattr(WriteAhead, "_stopped", lambda *_: None)
+    patch.setattr(write_ahead, "_requested_halt", nothing_asked)
+    patch.setattr(write_ahead, "_stopped", lambda *_: None)
 
 
 def _cancel_needs_the_journal(patch: Patch) -> None:
