@@ -85,6 +85,7 @@ def set_limits(
     if looser and not approver:
         text = f"{', '.join(looser)} would become looser: that takes --approver"
         return Answer({"changed": [], "looser": looser, "error": text}, text, REFUSED)
+    bootstrap.migrate(call.state)  # without a journal the change would be lost
     asked = [
         bootstrap.request(call.state, Action.LIMIT, reason, operator(), limit=(change, approver)) for change in changes
     ]

@@ -141,6 +141,7 @@ class Briefing:
             budget=budget,
             losses=self._losses(),
             standing=self._standing(),
+            # no strategy has a model yet, and none is started by a user's role: there is nothing that could be amiss
             authority=Authority(mode=self._mode, stage=self._stages.get(order.strategy), model_signed=True,
                                 role_allowed=True),
         )  # fmt: skip
@@ -214,7 +215,10 @@ class Briefing:
         return Losses(equity=watch.equity, day_start=watch.day_start, peak=watch.peak) if watch.marked else Losses()
 
     def _standing(self) -> Standing:
-        """Return what the link says; without one nothing is known of it."""
+        """Return what the link says; without one nothing is known of it.
+
+        A run holds the writer's lease: one that lost it cannot commit what it decided, and T2 asks for it again.
+        """
         link, lease = self._link, bool(self._mode)
         if link is None:
             return Standing(lease_held=lease)

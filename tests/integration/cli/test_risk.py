@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from robotrader import bootstrap
 from robotrader.model import RiskCheck
-from tests.integration.cli.commands import run
+from tests.integration.cli.commands import ask, run
 from tests.integration.cli.conftest import Left
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "risk-check.yaml"
@@ -114,3 +115,10 @@ def test_a_profile_that_is_off_says_so(tmp_path: Path) -> None:
     rows = run("risk", "limits", "--profile", "research", "--json", cwd=tmp_path, state=tmp_path / "s").json["limits"]
     assert {row["origin"] for row in rows} == {"off", "profile research", "always on"}
     assert len(run("risk", "limits", cwd=tmp_path, state=tmp_path / "s").out.splitlines()) == 27
+
+
+def test_a_limit_that_is_set_before_the_first_run_waits_for_it(state: Path) -> None:
+    answer = ask("risk", "set", "max_order_quantity=10", "--reason", "a start", state=state)
+    assert (answer["taken"], answer["changed"]) == (False, [])
+    (waiting,) = bootstrap.reader(state).requests()
+    assert (waiting.action, waiting.change, waiting.taken) == ("limit", "max_order_quantity=10", None)
