@@ -23,7 +23,7 @@ from robotrader.model import (
     decode_event,
 )
 from robotrader.risk.halt import Scope
-from robotrader.simulation.gateway.record import effective
+from robotrader.simulation.gateway.record import Intervention, Placement, effective
 from tests.chaos.world import CASH, Played
 
 HIDDEN = "hidden"
@@ -71,10 +71,20 @@ def _verified(played: Played) -> Iterator[str]:
 
 
 def _once(played: Played) -> Iterator[str]:
-    placed = Counter(p.order_ref for p in played.record.placements if p.order_ref and not p.modify and not p.code)
-    for ref, times in placed.items():
-        if times > 1:
-            yield f"duplicate: order {ref} was placed {times} times"
+    """Count the orders that can have worked side by side.
+
+    An order that the gateway lost works no more. A change of it that was on its way then is a new order to a gateway
+    that restarted with older ids: no trader could know; it has to halt over the second permId, and does.
+    """
+    placed, where = Counter[str](), dict[tuple[int, int], str]()
+    for line in played.lines:
+        if isinstance(line, Placement) and line.order_ref and not line.modify and not line.code:
+            placed[line.order_ref] += 1
+            where[line.client_id, line.order.order_id] = line.order_ref
+            if placed[line.order_ref] > 1:
+                yield f"duplicate: order {line.order_ref} was placed {placed[line.order_ref]} times"
+        elif isinstance(line, Intervention) and line.deed == "vanish" and explained(played):
+            placed[where[line.client_id, line.order_id]] -= 1
 
 
 def _books(played: Played) -> Iterator[str]:

@@ -34,7 +34,7 @@ from robotrader.ports import JournalRow
 from robotrader.simulation.costs import cost_model
 from robotrader.simulation.gateway import Gateway, GatewayConfig, GatewayRecord
 from robotrader.simulation.gateway.faults import Fault, FaultScript
-from robotrader.simulation.gateway.record import LOG_NAME
+from robotrader.simulation.gateway.record import LOG_NAME, Line, read_lines
 from robotrader.simulation.gateway.schedule import LockStep
 from robotrader.simulation.gateway.script import Rule
 from robotrader.simulation.gateway.tickets import UNSENT
@@ -67,11 +67,12 @@ class Hit(Struct, frozen=True):
 
 
 class Played(Struct, frozen=True, kw_only=True):
-    """What came of a plan; `open_refs` are the orders still open at the broker."""
+    """What came of a plan; `lines` are the gateway's log, `open_refs` the orders still open at the broker."""
 
     plan: Plan
     rows: Sequence[JournalRow]
     record: GatewayRecord
+    lines: Sequence[Line]
     verified: VerifyReport
     ends: Sequence[str]
     hits: Sequence[Hit]
@@ -263,12 +264,12 @@ class _Stage:
         """Read what the run left on disk."""
         rows = asyncio.run(bootstrap.journal_rows(self._folder))
         texts = [_OF_THE_PROCESS.sub(r"\1", f"{row.kind} {row.payload}") for row in rows]
-        log = (self._state / "gateway" / LOG_NAME).read_text(encoding="utf-8")
+        log = self._state / "gateway" / LOG_NAME
         return Played(
-            plan=self._plan, rows=rows, record=GatewayRecord.read(self._state / "gateway"),
+            plan=self._plan, rows=rows, record=GatewayRecord.read(self._state / "gateway"), lines=read_lines(log)[0],
             verified=bootstrap.verify(self._folder), ends=self._ends, hits=self._hits, points=self._points,
             trader=replay(rows, trailing_source).trader, open_refs=self._open,
-            digest=hashlib.sha256("\n".join([*texts, log]).encode()).hexdigest(),
+            digest=hashlib.sha256("\n".join([*texts, log.read_text(encoding="utf-8")]).encode()).hexdigest(),
         )  # fmt: skip
 
 
