@@ -19,7 +19,9 @@ from robotrader.data.retention import RetentionPolicy
 from robotrader.execution.protection import policy_of
 from robotrader.model import BarSpec, ConfigError, Instrument, InstrumentId, RiskLimit, SpecialDay, StrategyConfig
 from robotrader.monitoring.redact import clean
+from robotrader.portfolio.allocation import allocate
 from robotrader.portfolio.sizing import check_sizing, parse_sizer
+from robotrader.risk.host import HostLimits
 from robotrader.risk.limits import profile
 
 ENV_CONFIG = "ROBOTRADER_CONFIG"
@@ -110,15 +112,20 @@ class LogSettings(Section, frozen=True, kw_only=True):
 
 
 class Settings(Section, frozen=True, kw_only=True):
-    """Everything that can be set; `state` is the state folder, None the user's data folder."""
+    """Everything that can be set; `state` is the state folder, None the user's data folder.
+
+    `capital` is what the strategies with a budget share: a part of it each.
+    """
 
     mode: Literal["paper", "shadow", "live"] = "paper"
     state: str | None = None
+    capital: Decimal | None = None
     broker: BrokerSettings = BrokerSettings()
     data: DataSettings = DataSettings()
     risk: RiskSettings = RiskSettings()
     strategies: tuple[StrategyConfig, ...] = field(name="strategy", default=())
     journal: JournalSettings = JournalSettings()
+    host: HostLimits = HostLimits()
     dashboard: DashboardSettings = DashboardSettings()
     log: LogSettings = LogSettings()
     retention: RetentionPolicy = RetentionPolicy()
@@ -185,7 +192,7 @@ def load_settings(
         _put(document, key, text, origin)
         origins[key] = origin
     _refuse_unknown(Settings, document, "", origins)
-    settings = _convert(document, origins)
+    settings = _allocated(_convert(document, origins))
     _check(settings)
     return settings, origins
 
@@ -311,6 +318,18 @@ def _convert(document: dict[str, Any], origins: Origins) -> Settings:
         path = place.rstrip("`")
         hint = "; `robotrader config schema` lists what fits" if "enum" in text else ""
         raise ConfigError(f"{_origin(path, origins)}: {path}: {text[:1].lower()}{text[1:]}{hint}", key=path) from error
+
+
+def _allocated(settings: Settings) -> Settings:
+    """Give each strategy with a budget its part of the capital."""
+    budgets = {s.id: s.budget for s in settings.strategies if s.budget is not None}
+    twice = [s.id for s in settings.strategies if s.budget is not None and s.capital]
+    if twice or (budgets and settings.capital is None):
+        text = f"found both for {', '.join(twice)}" if twice else "found no capital that the budgets are parts of"
+        raise ConfigError(f"strategy.budget: expected it in place of strategy.capital, as a part of `capital`; {text}")
+    parts = allocate(settings.capital or Decimal(0), budgets)
+    dealt = tuple(structs.replace(s, capital=parts[s.id]) if s.id in parts else s for s in settings.strategies)
+    return structs.replace(settings, strategies=dealt)
 
 
 def _check(settings: Settings) -> None:

@@ -20,10 +20,12 @@ from robotrader.model import (
     BarsClosed,
     BorrowReported,
     BreakOpened,
+    ConditionChanged,
     Fill,
     HaltReported,
     InstrumentId,
     LinkChanged,
+    MarketDataReported,
     Order,
     OrderId,
     OrderState,
@@ -50,6 +52,17 @@ class BrokerMessage(Struct, frozen=True, kw_only=True):
     ts_init: int = 0
 
 
+class HostFacts(Struct, frozen=True, kw_only=True):
+    """What was measured of this machine; None = not measured.
+
+    `disk_free_ratio` is the free part of the disk that the state folder is on, `commit_s` the longest that the journal
+    took for a batch since it was asked last, waiting for its lock included.
+    """
+
+    disk_free_ratio: float | None = None
+    commit_s: float | None = None
+
+
 class TimeAdvanced(Struct, frozen=True, kw_only=True):
     """The runner clock moved (broker time or system time), ns UTC; not journaled.
 
@@ -60,7 +73,8 @@ class TimeAdvanced(Struct, frozen=True, kw_only=True):
     ended: bool = False
 
 
-Told = LinkChanged | AccountReported | BorrowReported | HaltReported | BarsClosed | RequestReceived
+Told = (LinkChanged | AccountReported | BorrowReported | HaltReported | MarketDataReported | BarsClosed
+        | RequestReceived)  # fmt: skip
 """Events that adapters make themselves, without times where the source has none."""
 
 Arrival = BrokerMessage | TimeAdvanced | Told
@@ -435,6 +449,10 @@ class ActivityReader(Protocol):
     def denials(self, *, limit: int = 100) -> Sequence[DenialRow]: ...
     def requests(self, *, limit: int = 100) -> Sequence[RequestRow]: ...
     def conflicts(self, *, limit: int = 100) -> Sequence[ConflictRow]: ...
+    def conditions(self) -> Sequence[ConditionChanged]:
+        """Return how each condition of this machine was last in the latest run, where that restricts trading."""
+        ...
+
     def limit_changes(self) -> Sequence[SetLimits]:
         """Return all changes of the limits beside those of the configuration, oldest first."""
         ...

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ import pytest
 
 from robotrader import bootstrap
 from robotrader.adapters.sql.journal import SqlTransaction
+from robotrader.ports import HostFacts
 from tests.chaos.crash import Mortality, Point
-from tests.scenarios.script import Kill
+from tests.scenarios.script import HostStep, Kill
 from tests.virtual.loop import VirtualLoop
 
 _PLACE_ORDER = b"3\0"
@@ -66,3 +67,33 @@ async def hold_lock(state: Path, seconds: float) -> None:
         other.execute("BEGIN IMMEDIATE")
         await asyncio.sleep(seconds)
         other.execute("ROLLBACK")
+
+
+class Machine:
+    """What is measured of the machine, as a scenario has it: neither this disk nor this clock counts."""
+
+    def __init__(self, steps: Sequence[HostStep]) -> None:
+        self._coming = sorted(steps, key=lambda step: step.at)
+        self._free = 0.5
+        self._full = False
+
+    def measure(self, _state: Path, commit_s: Callable[[], float]) -> HostFacts:
+        """Take the steps whose time has come."""
+        commit_s()
+        took_s = 0.0
+        while self._coming and self._coming[0].at <= asyncio.get_running_loop().time():
+            step = self._coming.pop(0)
+            self._free = self._free if step.disk_free is None else step.disk_free
+            self._full, took_s = step.full, max(took_s, step.commit_s)
+        return HostFacts(disk_free_ratio=self._free, commit_s=took_s)
+
+    def flushing(self, flush: Callable[[SqlTransaction], None]) -> Callable[[SqlTransaction], None]:
+        """Let the journal find no more room where it has none."""
+
+        def flushing(transaction: SqlTransaction) -> None:
+            if self._full:  # SQLite's own limit: of this connection alone, and never below what is there
+                transaction._connection.exec_driver_sql("PRAGMA max_page_count = 1")
+                self._full = False
+            flush(transaction)
+
+        return flushing

@@ -12,6 +12,7 @@ from robotrader.model import BarSpec, Manifest, Parameter, StrategyId
 class Flip:
     """Hold everything over the nights that follow even days of the month."""
 
+    BARS: ClassVar[BarSpec] = BarSpec.DAY
     PARAMETERS: ClassVar[dict[str, Parameter]] = {}
 
     @property
@@ -19,7 +20,7 @@ class Flip:
         """Return the declaration."""
         return Manifest(
             id=StrategyId("flip"), version="1", hypothesis="None: it only makes orders on known days.",
-            bar_spec=BarSpec.DAY, warmup_bars=30, parameters=self.PARAMETERS,
+            bar_spec=self.BARS, warmup_bars=30, parameters=self.PARAMETERS,
         )  # fmt: skip
 
     def signals(self, panel: Panel) -> Floats:
@@ -43,6 +44,28 @@ class Waves(Flip):
     def signals(self, panel: Panel) -> Floats:
         """Return what the day of the week asks for, Monday to Friday."""
         return _everywhere(self.STRENGTHS[(_days(panel).astype(np.int64) + 3) % 7 % len(self.STRENGTHS)], panel)
+
+
+class Minutes(Flip):
+    """Begin, add, take off, end: five minutes each, three times an hour."""
+
+    BARS = BarSpec.MINUTE
+    STRENGTHS = np.array([0.5, 1.0, 0.5, 0.0])
+
+    def signals(self, panel: Panel) -> Floats:
+        """Return what the minute that a bar ends in asks for."""
+        minutes = panel.ts // BarSpec.MINUTE.nanos % 60
+        return _everywhere(self.STRENGTHS[minutes // 5 % len(self.STRENGTHS)], panel)
+
+
+class Seesaw(Minutes):
+    """Hold the one half of the instruments for five minutes, then the other half."""
+
+    def signals(self, panel: Panel) -> Floats:
+        """Return 1 for the half whose turn it is, 0 for the other."""
+        turns = panel.ts // BarSpec.MINUTE.nanos // 5
+        places = np.arange(len(panel.instruments))
+        return ((turns[:, None] + places) % 2 == 0).astype(np.float64)
 
 
 def _days(panel: Panel) -> NDArray[np.datetime64]:

@@ -4,9 +4,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import groupby
 
-from robotrader.model import NANOS_PER_SECOND, Deny, LinkState, OrderRejected, OrderSending
+from robotrader.model import (
+    NANOS_PER_SECOND,
+    OUR_PREFIX,
+    Deny,
+    LinkState,
+    OrderRejected,
+    OrderSending,
+    PortfolioMarked,
+    Replace,
+    Submit,
+)
 from robotrader.simulation.gateway.record import Placement
-from tests.scenarios.play import Outcome
+from tests.scenarios.play import CASH, Outcome
 from tests.scenarios.script import Expect, Scenario
 
 _HOUR_NS = 3_600 * 10**9
@@ -16,6 +26,7 @@ def failures(scenario: Scenario, outcome: Outcome) -> list[str]:
     """Return what does not hold."""
     found = [sentence for check in _CHECKS for sentence in check(scenario.expect, outcome)]
     found += _probes(scenario, outcome)
+    found += () if scenario.restores else _as_decided(outcome)
     if outcome.killed != len(scenario.kills):
         found.append(f"{outcome.killed} of {len(scenario.kills)} kills happened")
     return found
@@ -31,6 +42,17 @@ def _never_twice(_: Expect, outcome: Outcome) -> Iterator[str]:
     for ref, count in Counter(p.order_ref for p in placed if p.order_ref).items():
         if count > 1:
             yield f"order {ref} was placed {count} times"
+
+
+def _as_decided(outcome: Outcome) -> Iterator[str]:
+    """What is at the broker is what the journal says was decided: as many units of every order, and no other order."""
+    decided = Counter[str]()
+    for command in outcome.commands:
+        if isinstance(command, Submit | Replace):
+            decided[command.order.id] = max(decided[command.order.id], command.order.quantity)
+    for placed in (p for p in outcome.record.placements if p.code == 0 and p.order_ref.startswith(OUR_PREFIX)):
+        if (units := placed.order.quantity or 0) > decided[placed.order_ref]:
+            yield f"order {placed.order_ref} was sent with {units} units, {decided[placed.order_ref]} were decided"
 
 
 def _counts(expect: Expect, outcome: Outcome) -> Iterator[str]:
@@ -114,7 +136,7 @@ def _journal(expect: Expect, outcome: Outcome) -> Iterator[str]:
     busiest = max((sum(ts <= other < ts + NANOS_PER_SECOND for other in sent) for ts in set(sent)), default=0)
     if busiest > expect.a_second:
         yield f"{busiest} orders were sent within a second, at most {expect.a_second} were allowed"
-    kinds = Counter(type(e).__name__ for e in outcome.events)
+    kinds = Counter(type(record).__name__ for record in (*outcome.events, *outcome.commands))
     if found := {kind: kinds[kind] for kind, count in expect.recorded.items() if kinds[kind] != count}:
         yield f"the journal has {found}, expected {expect.recorded}"
 
@@ -127,6 +149,13 @@ def _bounds(expect: Expect, outcome: Outcome) -> Iterator[str]:
         yield f"{busiest} logins within an hour, at most {expect.logins_an_hour} were allowed"
     if outcome.loss > expect.max_loss:
         yield f"a loss of {outcome.loss}, at most {expect.max_loss} was allowed"
+    gain = max((c.equity - CASH for c in outcome.commands if isinstance(c, PortfolioMarked)), default=CASH - CASH)
+    if expect.max_gain is not None and gain > expect.max_gain:
+        yield f"our books were worth {gain} more than at first, at most {expect.max_gain} was allowed"
+    if expect.waiting is not None and outcome.waiting > expect.waiting:
+        yield f"{outcome.waiting} arrivals waited at once, at most {expect.waiting} were allowed"
+    if tuple(outcome.flattened) != expect.flattened:
+        yield f"the flattens left {outcome.flattened}, expected {list(expect.flattened)}"
 
 
 def _probes(scenario: Scenario, outcome: Outcome) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 from msgspec import structs
 
 from robotrader.adapters import process_files
-from robotrader.adapters.ibkr import feed, history, interpreter, supervisor, translate
+from robotrader.adapters.ibkr import feed, history, interpreter, link, translate
 from robotrader.adapters.ibkr.budget import LoginBudget
 from robotrader.adapters.ibkr.errors import ErrorClass
 from robotrader.adapters.ibkr.foreign import Foreign
 from robotrader.adapters.ibkr.heartbeat import TimeRequests
+from robotrader.adapters.ibkr.kill import KillDesk
 from robotrader.adapters.ibkr.resets import ResetSchedule
 from robotrader.adapters.ibkr.supervisor import Supervisor
 from robotrader.adapters.sql import journal
@@ -24,14 +26,21 @@ from robotrader.engine import corporate, settlement, write_ahead
 from robotrader.engine.agenda import Agenda
 from robotrader.engine.breaks import Breaks
 from robotrader.engine.control import Control
+from robotrader.engine.corporate import CorporateActions
+from robotrader.engine.limits import LimitBook
 from robotrader.engine.protection import Changes, Protection
 from robotrader.engine.reconciliation import Reconciliation
 from robotrader.engine.recovery import Unsettled, unsettled
+from robotrader.engine.trader import Trader
 from robotrader.engine.write_ahead import WriteAhead
-from robotrader.model import InvariantViolation, Order, OrderFilled, OrderState, SessionTable
+from robotrader.model import HostCondition, InvariantViolation, Order, OrderFilled, OrderState, RunStarted, SessionTable
+from robotrader.ports import HostFacts
 from robotrader.risk import checks, gate
-from robotrader.risk.triggers import Burst
+from robotrader.risk import host as risk_host
+from robotrader.risk.host import HostLimits
+from robotrader.risk.triggers import Burst, LossWatch
 from tests.fakes import MemoryStorage, MemoryTransaction
+from tests.scenarios.play import EXCHANGE
 
 Patch = pytest.MonkeyPatch
 _SIX_AND_A_HALF_HOURS = 23_400 * 10**9
@@ -68,12 +77,12 @@ def resend_unacknowledged(patch: Patch) -> None:
 
 def accept_stale_prices(patch: Patch) -> None:
     """Decide on the last price that was seen, however old."""
-    patch.setattr(gate, "CHECKS", tuple(c for c in checks.CHECKS if c is not checks.price_collar))
+    _without(patch, checks.price_collar)
 
 
 def ignore_the_clock(patch: Patch) -> None:
     """Never compare the host's clock with the broker's."""
-    patch.setattr(supervisor, "skew", lambda *_: 0.0)
+    patch.setattr(link, "skew", lambda *_: 0.0)
 
 
 def ignore_1100(patch: Patch) -> None:
@@ -217,13 +226,84 @@ def a_correction_is_a_new_fill(patch: Patch) -> None:
 
 def no_rate_limit(patch: Patch) -> None:
     """Let every order through that is well by itself, however many there are."""
-    patch.setattr(gate, "CHECKS", tuple(c for c in checks.CHECKS if c is not checks.message_rate))
+    _without(patch, checks.message_rate)
 
 
 def no_size_limits(patch: Patch) -> None:
     """Send what is wanted, however much it is."""
-    sizes = (checks.max_order_quantity, checks.max_order_notional, checks.position_limit, checks.exposure)
-    patch.setattr(gate, "CHECKS", tuple(c for c in checks.CHECKS if c not in sizes))
+    _without(patch, checks.max_order_quantity, checks.max_order_notional, checks.position_limit, checks.exposure)
+
+
+def no_loss_limits(patch: Patch) -> None:
+    """Let losses run: they may come back."""
+    patch.setattr(LossWatch, "trip", lambda *_: None)
+    _without(patch, checks.loss_limit)
+
+
+def trade_into_halts(patch: Patch) -> None:
+    """Send orders while nobody trades: they will fill at whatever price comes after it."""
+    _without(patch, checks.session)
+
+
+def believe_any_price(patch: Patch) -> None:
+    """Order at whatever is quoted, however far from the last close."""
+    _without(patch, checks.fat_finger)
+
+
+def retired_code_may_trade(patch: Patch) -> None:
+    """Ask nobody whether a strategy is still meant to trade."""
+    _without(patch, checks.authority)
+
+
+def _without(patch: Patch, *left_out: Any) -> None:
+    patch.setattr(gate, "CHECKS", tuple(c for c in checks.CHECKS if c not in left_out))
+
+
+def order_again_what_did_not_fill(patch: Patch) -> None:
+    """Plan every order anew that came to nothing, entries too."""
+
+    def again(self: Trader, order: Order) -> None:
+        for runtime in self._runtimes:
+            if runtime.config.id == order.strategy:
+                runtime.try_again(order.instrument)
+
+    patch.setattr(Trader, "_try_again", again)
+
+
+def follow_the_file(patch: Patch) -> None:
+    """Take whatever limits the configuration has by now."""
+
+    def begin(self: LimitBook, event: RunStarted) -> list[Any]:
+        self.limits = event.limits
+        return []
+
+    patch.setattr(LimitBook, "begin", begin)
+
+
+def flatten_without_the_stop(patch: Patch) -> None:
+    """Cancel what protects a position before anything has closed it."""
+    patch.setattr(KillDesk, "_shares", lambda _self, _iid, units, _orders: {"": abs(units)} if units else {})
+
+
+def winter_time_for_ever(patch: Patch) -> None:
+    """Know nothing of daylight saving: sessions stay at the hours of UTC that they had in winter."""
+    _sessions_by(patch, lambda table: structs.replace(
+        table, opens=tuple(_in_winter(ts) for ts in table.opens), closes=tuple(_in_winter(ts) for ts in table.closes)
+    ))  # fmt: skip
+
+
+def _in_winter(ts: int) -> int:
+    return ts + round(datetime.fromtimestamp(ts // 10**9, EXCHANGE).dst().total_seconds()) * 10**9
+
+
+def _sessions_by(patch: Patch, change: Callable[[SessionTable], SessionTable]) -> None:
+    tabling = data.sessions
+    patch.setattr(trading, "sessions", lambda *about, **options: change(tabling(*about, **options)))
+
+
+def units_survive_a_split(patch: Patch) -> None:
+    """Bring prices into new units, and leave what is held as it was."""
+    patch.setattr(CorporateActions, "_convert", lambda *_: ())
 
 
 def count_no_rejects(patch: Patch) -> None:
@@ -240,13 +320,10 @@ def take_every_bar(patch: Patch) -> None:
 def every_day_ends_at_four(patch: Patch) -> None:
     """Know nothing of early closes."""
 
-    def regular(*about: Any, **options: Any) -> SessionTable:
-        table = tabling(*about, **options)
-        closes = (opened + _SIX_AND_A_HALF_HOURS for opened in table.opens)
-        return structs.replace(table, closes=tuple(closes))
+    def regular(table: SessionTable) -> SessionTable:
+        return structs.replace(table, closes=tuple(opened + _SIX_AND_A_HALF_HOURS for opened in table.opens))
 
-    tabling = data.sessions
-    patch.setattr(trading, "sessions", regular)
+    _sessions_by(patch, regular)
 
 
 def forget_corporate_actions(patch: Patch) -> None:
@@ -279,6 +356,29 @@ def a_stop_stays_as_it_was_made(patch: Patch) -> None:
     patch.setattr(Protection, "follow", lambda *_, **__: Changes())
 
 
+def a_full_disk_is_no_halt(patch: Patch) -> None:
+    """End where nothing can be written, and think no more of it."""
+    patch.setattr(trading, "_raise_latch", lambda *_: None)
+
+
+def a_disk_has_room(patch: Patch) -> None:
+    """Never look at the disk."""
+    _overlook(patch, HostCondition.DISK)
+
+
+def a_slow_journal_is_only_slow(patch: Patch) -> None:
+    """Wait for the journal, however long it takes."""
+    _overlook(patch, HostCondition.DATABASE)
+
+
+def _overlook(patch: Patch, condition: HostCondition) -> None:
+    def judge(facts: HostFacts, limits: HostLimits) -> Any:
+        return (found for found in judging(facts, limits) if found[0] is not condition)
+
+    judging = risk_host._judge
+    patch.setattr(risk_host, "_judge", judge)
+
+
 MUTANTS: dict[str, Callable[[Patch], None]] = {
     mutant.__name__: mutant
     for mutant in (
@@ -288,6 +388,9 @@ MUTANTS: dict[str, Callable[[Patch], None]] = {
         ignore_executions_of_others, a_buy_in_is_a_trade_like_others, a_cancel_is_the_end, a_correction_is_a_new_fill,
         no_rate_limit, the_entry_goes_alone, groups_are_forgotten, a_stop_stays_as_it_was_made,
         forget_corporate_actions, trust_every_jump, no_size_limits, count_no_rejects, take_every_bar,
-        every_day_ends_at_four,
+        every_day_ends_at_four, no_loss_limits, trade_into_halts, believe_any_price, retired_code_may_trade,
+        order_again_what_did_not_fill, follow_the_file, flatten_without_the_stop, winter_time_for_ever,
+        units_survive_a_split,
+        a_full_disk_is_no_halt, a_disk_has_room, a_slow_journal_is_only_slow,
     )
 }  # fmt: skip

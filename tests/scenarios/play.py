@@ -5,8 +5,8 @@ import contextlib
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,9 @@ import pytest
 from msgspec import Struct
 
 from robotrader import bootstrap
+from robotrader.adapters import halt_file, host
 from robotrader.adapters.calendar import session_table
+from robotrader.adapters.sql.journal import SqlTransaction
 from robotrader.adapters.sql.verify import VerifyReport
 from robotrader.bootstrap import trading
 from robotrader.cli import read as cli
@@ -29,21 +31,24 @@ from robotrader.data.panel import PRICES, VALUES, Panel
 from robotrader.data.retention import RetentionPolicy
 from robotrader.data.seeded import SeedSpec, generate
 from robotrader.engine import reconciliation, runner
+from robotrader.engine.inbox import Inbox
 from robotrader.engine.recovery import replay
 from robotrader.engine.trader import Trader
 from robotrader.model import (
     AnyCommand,
     AnyEvent,
+    BarSpec,
     InstrumentId,
     LinkChanged,
     OrderType,
     RoboTraderError,
+    Stage,
     StrategyConfig,
     StrategyId,
     decode_command,
     decode_event,
 )
-from robotrader.ports import JournalRow
+from robotrader.ports import Arrival, JournalRow
 from robotrader.simulation.costs import cost_model
 from robotrader.simulation.gateway import Gateway, GatewayConfig, GatewayRecord, bars
 from robotrader.simulation.gateway.faults import FaultScript
@@ -51,8 +56,8 @@ from robotrader.simulation.gateway.history import Row, rows
 from robotrader.simulation.venue import Venue
 from robotrader.strategy.loading import trailing_source
 from tests.chaos.crash import SimCrash
-from tests.scenarios.deeds import hold_lock, mortal
-from tests.scenarios.script import Crash, Kill, Lock, Print, Request, Restore, Rival, Scenario, Split
+from tests.scenarios.deeds import Machine, hold_lock, mortal
+from tests.scenarios.script import Crash, Kill, Lock, Move, Print, Request, Restore, Rival, Scenario, Split
 from tests.virtual.loop import VirtualLoop, run
 
 EXCHANGE = ZoneInfo("America/New_York")
@@ -60,7 +65,9 @@ SESSIONS = session_table("2023-06-01", "2024-12-31")
 CASH = Decimal(1_000_000)
 _ACCOUNT = "DU1234567"
 _STRATEGIES = f"{Path(__file__).with_name('flip.py')}:"
+_Take = Callable[[Inbox], Awaitable[list[Arrival]]]
 _NS = 10**9
+_AROUND = timedelta(days=4)
 _DAY_NS = 86_400 * _NS
 
 
@@ -87,6 +94,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     killed: int
     rivals: Sequence[str]
     stops: dict[str, int]
+    flattened: Sequence[dict[str, int]]
+    waiting: int
 
     @property
     def links(self) -> list[LinkChanged]:
@@ -105,15 +114,32 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 def play(scenario: Scenario, state: Path) -> Outcome:
     """Play a scenario in an empty folder, from its start to its end."""
+    waited: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "WATCH_S", 60.0)  # what operators ask for is heard at the next tick
         patch.setattr(trading, "TICK_S", scenario.tick)
         patch.setattr(reconciliation, "_GLANCE_NS", round(max(60.0, 15 * scenario.tick) * _NS))  # a night has many
         if scenario.prints:
             patch.setattr(bars, "rows", partial(_printed, scenario.prints))
+        if scenario.expect.waiting is not None:
+            patch.setattr(Inbox, "take", _counted(Inbox.take, waited))
         if scenario.locks:
-            patch.setattr(trading, "database", partial(bootstrap.database, busy_timeout_s=0.0))
-        return run(lambda loop: _Stage(scenario, state, loop).play(), latency_s=0.002)
+            patch.setattr(trading, "database", lambda state, **_: bootstrap.database(state, busy_timeout_s=0.0))
+        machine = Machine(scenario.host)
+        patch.setattr(host, "measure", machine.measure)
+        patch.setattr(SqlTransaction, "flush", machine.flushing(SqlTransaction.flush))
+        return run(lambda loop: _Stage(scenario, state, loop, waited).play(), latency_s=0.002)
+
+
+def _counted(take: _Take, waited: list[int]) -> _Take:
+    """Note how many arrivals waited whenever they are taken."""
+
+    async def counting(inbox: Inbox) -> list[Arrival]:
+        taken = await take(inbox)
+        waited.append(len(taken))
+        return taken
+
+    return counting
 
 
 async def _ended(life: Coroutine[Any, Any, str]) -> str:
@@ -135,6 +161,34 @@ def _not_split_yet(panel: Panel, split: Split) -> Panel:
         cells[name][:before, k] *= split.new / split.old
     cells["volume"][:before, k] *= split.old / split.new
     return dataclasses.replace(panel, **cells)
+
+
+def _moved(panel: Panel, move: Move) -> Panel:
+    """Return the bars with prices that were multiplied for a while."""
+    rows = slice(*np.searchsorted(panel.opened, [_nanos(move.since), _nanos(move.until)]).tolist())
+    columns = [k for k, i in enumerate(panel.instruments) if move.symbol in {"", i.symbol}]
+    cells = {name: getattr(panel, name).copy() for name in PRICES}
+    for cell in cells.values():
+        cell[rows, columns] = np.round(cell[rows, columns] * move.factor, 2)
+    return dataclasses.replace(panel, **cells)
+
+
+def _market(scenario: Scenario) -> Panel:
+    """Return everything that is traded: a year and a half of days, or shorter bars of the days around."""
+    sessions, count = SESSIONS, 380
+    if scenario.bars is not BarSpec.DAY:
+        day = date.fromisoformat(scenario.start[:10])
+        sessions = session_table(str(day - _AROUND), str(day + _AROUND))
+        lengths = (closes - opens for opens, closes in zip(sessions.opens, sessions.closes, strict=True))
+        count = sum(-(-length // scenario.bars.nanos) for length in lengths)
+    panel = generate(SeedSpec(seed=scenario.seed, symbols=scenario.symbols, spec=scenario.bars, bars=count), sessions)
+    for split in scenario.splits:
+        panel = _not_split_yet(panel, split)
+    for crash in scenario.crashes:
+        panel = _crashed(panel, crash)
+    for move in scenario.moves:
+        panel = _moved(panel, move)
+    return panel
 
 
 def _crashed(panel: Panel, crash: Crash) -> Panel:
@@ -163,20 +217,18 @@ def _nanos(text: str) -> int:
 
 
 class _Stage:
-    def __init__(self, scenario: Scenario, state: Path, loop: VirtualLoop) -> None:
+    def __init__(self, scenario: Scenario, state: Path, loop: VirtualLoop, waited: Sequence[int]) -> None:
+        self._waited = waited
         self._scenario = scenario
         self._state = state
         self._loop = loop
         self._start = _nanos(scenario.start)
         self._shift = 0.0
-        panel = generate(SeedSpec(seed=scenario.seed, symbols=scenario.symbols, bars=380), SESSIONS)
-        for split in scenario.splits:
-            panel = _not_split_yet(panel, split)
-        for crash in scenario.crashes:
-            panel = _crashed(panel, crash)
-        self._panel = panel
+        self._panel = _market(scenario)
         self._probes: dict[float, dict[str, Any]] = {}
         self._reason = ""
+        self._lives = 0
+        self._flattened: list[dict[str, int]] = []
         self._over = asyncio.Event()
         self._kills = list(scenario.kills)
 
@@ -214,7 +266,8 @@ class _Stage:
     async def run_trader(self, port: int) -> None:
         """Run the trader to the end of the scenario; a kill leaves what is on disk and starts another life."""
         restores = {restore.at: restore for restore in self._scenario.restores}
-        for end in sorted([*self._scenario.restarts, *restores, self._scenario.lasts]):
+        for end in sorted([*self._scenario.restarts, *restores, *self._scenario.flattens, self._scenario.lasts]):
+            self._lives += 1
             kill = await self._live(port, end)
             while kill is not None:
                 await asyncio.sleep(kill.away)
@@ -222,6 +275,8 @@ class _Stage:
             await asyncio.sleep(max(end - self._loop.time(), 0))
             if end in restores:
                 bootstrap.restore(self._trader, self._copy(restores[end]))
+            if end in self._scenario.flattens:
+                await self._flatten(port)
 
     async def _live(self, port: int, end: float) -> Kill | None:
         """Live one life, and return the kill that it ended by."""
@@ -240,6 +295,12 @@ class _Stage:
                 self._reason = await task
         return self._kills.pop(0) if died.is_set() else None
 
+    async def _flatten(self, port: int) -> None:
+        """End the positions as `robotrader flatten` does, once the trader is gone: halted, over its client id."""
+        halt_file.raise_flag(self._trader, "flatten")
+        outcome = await bootstrap.kill(self._settings(port), flatten=True)
+        self._flattened.append({iid.partition(".")[0]: int(units) for iid, units in outcome.held.items()})
+
     async def _rival(self, port: int, rival: Rival) -> str:
         """Start another trader on the same folder; without the lock, as if it were on another machine."""
         await asyncio.sleep(rival.at)
@@ -257,21 +318,33 @@ class _Stage:
 
     def _settings(self, port: int, *, client_id: int = 7) -> Settings:
         universe = tuple(i.id for i in self._panel.instruments)
-        copies, scenario = self._scenario.copies, self._scenario
+        copies, scenario, later = self._scenario.copies, self._scenario, self._lives > 1
         names = ["flip"] if copies == 1 else [f"flip{n}" for n in range(copies)]
         return Settings(
             broker=BrokerSettings(
                 port=port, account=_ACCOUNT, client_id=client_id, restart_at=self._scenario.restart_at
-            ), data=DataSettings(universe=universe),
-            risk=msgspec.convert(scenario.risk, RiskSettings, strict=False),
+            ), data=DataSettings(universe=universe, bar_spec=scenario.bars),
+            risk=msgspec.convert(scenario.risk | (scenario.risk_later if later else {}), RiskSettings, strict=False),
             strategies=tuple(
-                StrategyConfig(id=StrategyId(name), source=_STRATEGIES + scenario.strategy, universe=universe,
+                StrategyConfig(id=StrategyId(name), source=self._source(), universe=universe,
                                capital=CASH / copies,
                                sizer=scenario.sizer or f"fixed:{100 + n if copies == 1 else 1 + n}",
-                               stop_loss=scenario.stop_loss, take_profit=scenario.take_profit)
+                               stop_loss=scenario.stop_loss, take_profit=scenario.take_profit,
+                               stage=Stage.RETIRED if n in scenario.retired else Stage.PAPER)
                 for n, name in enumerate(names)
             ),
         )  # fmt: skip
+
+    def _source(self) -> str:
+        """Return the strategy's source; where it will be edited, a file of its own says which class it is by now."""
+        scenario, file = self._scenario, self._state / "edited.py"
+        if not scenario.strategy_later:
+            return _STRATEGIES + scenario.strategy
+        name = scenario.strategy if self._lives < 2 else scenario.strategy_later
+        file.write_text(
+            f"from tests.scenarios import flip\n\n\nclass Edited(flip.{name}):\n    pass\n", encoding="utf-8"
+        )
+        return f"{file}:Edited"
 
     def _steps(self) -> Sequence[Any]:
         scenario = self._scenario
@@ -290,7 +363,8 @@ class _Stage:
     async def _request(self, request: Request) -> None:
         await asyncio.sleep(request.at)
         about = InstrumentId(request.about) if request.about else None
-        bootstrap.request(self._trader, request.action, request.reason, "operator", console=True, about=about)
+        bootstrap.request(self._trader, request.action, request.reason, "operator", console=True, about=about,
+                          limit=(request.change, request.approver))  # fmt: skip
 
     async def _back_up(self, restore: Restore) -> None:
         await asyncio.sleep(restore.copied)
@@ -332,6 +406,7 @@ class _Stage:
             commands=[decode_command(r.payload) for r in rows if r.kind == "command"], rivals=rivals,
             killed=len(self._scenario.kills) - len(self._kills), stops=dict(stops),
             verified=bootstrap.verify(self._trader), ended=self._reason, loss=CASH - worth, probes=self._probes,
+            flattened=self._flattened, waiting=max(self._waited, default=0),
             logins=[json.loads(line)["ts"] for line in (self._trader / bootstrap.LOGINS).read_text().split()],
             trader=replay(rows, trailing_source).trader,
         )  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from robotrader.model import Action
+from robotrader.model import Action, BarSpec
 from robotrader.simulation.gateway.faults import Fault, from_yaml
 
 FOLDER = Path(__file__).resolve().parents[2] / "scenarios"
@@ -45,11 +45,16 @@ class Kill(_Part, frozen=True, kw_only=True):
 
 
 class Request(_Part, frozen=True, kw_only=True):
-    """At `at` seconds an operator asks for something; `about` is the instrument of a ticket to resolve."""
+    """At `at` seconds an operator asks for something; `about` is the instrument of a ticket to resolve.
+
+    `change` is that of a limit, `approver` who approved it.
+    """
 
     at: float
     action: Action
     about: str = ""
+    change: str = ""
+    approver: str | None = None
     reason: str = "scenario"
 
 
@@ -68,6 +73,18 @@ class Lock(_Part, frozen=True, kw_only=True):
 
     at: float
     seconds: float
+
+
+class HostStep(_Part, frozen=True, kw_only=True):
+    """From `at` seconds on so much of the disk is free, or one batch took the journal so long.
+
+    `full`: from then on the journal finds no more room, until the trader is started again.
+    """
+
+    at: float
+    disk_free: float | None = None
+    commit_s: float = 0.0
+    full: bool = False
 
 
 class Rival(_Part, frozen=True, kw_only=True):
@@ -97,6 +114,18 @@ class Crash(_Part, frozen=True, kw_only=True):
     low: float
 
 
+class Move(_Part, frozen=True, kw_only=True):
+    """From `since` until `until`, exchange time, everything trades at `factor` times its price, with gaps between.
+
+    Either of one `symbol`, or of all where it is empty.
+    """
+
+    since: str
+    until: str
+    factor: float
+    symbol: str = ""
+
+
 class Print(_Part, frozen=True, kw_only=True):
     """What the gateway says of the bar of `day`, where it is not what was traded: nan, inf, -37.63, 0..."""
 
@@ -120,7 +149,9 @@ class Expect(_Part, frozen=True, kw_only=True):
     `reason` and `ended` are parts of why trading stands and why the trader's last life ended; `rivals` of how each
     rival ended. `clients` are the ids whose orders were taken, `denied` how many orders risk refused, at least, and
     `a_second` how many were sent within a second, at most. `changes` were made of working orders, and `stops` rest at
-    the gateway, in the units they sell less those they buy. `recorded` types of events must be in the journal so often.
+    the gateway, in the units they sell less those they buy. `recorded` types of events and commands must be in the
+    journal so often. `max_gain` is the most that our own books may ever be worth beyond what they began with. `waiting`
+    arrivals may wait for the trader at once, at most. `flattened` says what each flatten left at the broker.
     """
 
     orders: int
@@ -145,6 +176,9 @@ class Expect(_Part, frozen=True, kw_only=True):
     recorded: dict[str, int] = {}
     changes: int = 0
     stops: dict[str, int] = {}
+    max_gain: float | None = None
+    waiting: int | None = None
+    flattened: tuple[dict[str, int], ...] = ()
 
 
 class Scenario(_Part, frozen=True, kw_only=True):
@@ -156,6 +190,10 @@ class Scenario(_Part, frozen=True, kw_only=True):
     it; `participation` the share of a bar's volume that fills at most. `copies` of the strategy trade side by side,
     each one unit more than the one before; `strategy` is a class of flip.py, with this `stop_loss`, `take_profit` and
     `sizer` (None: a fixed number of units); `risk` has limits in place of the paper profile's.
+    `bars` is their length: the market's, and that of the strategy's decisions.
+    `retired` are the copies whose stage is RETIRED, by their numbers. `risk_later` is what the configuration says of
+    risk after the first restart, `strategy_later` the class that stands under the strategy's name then. At each of
+    `flattens` the trader is ended, as the kill path does, and `robotrader flatten` takes its place, then it is started.
     `breach` is the second in which it goes wrong, where there is one: from then on is measured how fast it is stopped.
     `mutant` names the planted bug under which the scenario must fail.
     """
@@ -186,11 +224,18 @@ class Scenario(_Part, frozen=True, kw_only=True):
     requests: tuple[Request, ...] = ()
     restores: tuple[Restore, ...] = ()
     locks: tuple[Lock, ...] = ()
+    host: tuple[HostStep, ...] = ()
     rivals: tuple[Rival, ...] = ()
     probes: tuple[Probe, ...] = ()
     splits: tuple[Split, ...] = ()
     crashes: tuple[Crash, ...] = ()
     prints: tuple[Print, ...] = ()
+    moves: tuple[Move, ...] = ()
+    bars: BarSpec = BarSpec.DAY
+    retired: tuple[int, ...] = ()
+    risk_later: dict[str, str] = {}
+    strategy_later: str = ""
+    flattens: tuple[float, ...] = ()
 
 
 def read(path: Path) -> Scenario:

@@ -22,7 +22,7 @@ from tests.scenarios.play import play
 from tests.scenarios.script import all_files, read
 
 
-def run(file: Path) -> tuple[str, list[str], bool, Measured | None]:
+def run(file: Path) -> tuple[str, list[str], bool, Measured]:
     """Return a scenario's name, what did not hold, whether it fails under its mutant, and what was measured."""
     logging.getLogger("robotrader").setLevel(logging.CRITICAL)
     logging.getLogger("ib_async.client").setLevel(logging.CRITICAL)
@@ -46,7 +46,7 @@ def main() -> int:
     with workers() as pool:
         for name, wrong, killed, figures in pool.map(run, files):
             failed += bool(wrong) or not killed
-            measured += [figures] if figures is not None else []
+            measured.append(figures)
             verdict = "held" if not wrong else "FAILED: " + "; ".join(wrong)
             print(f"{name}: {verdict}, {'fails' if killed else 'HOLDS TOO'} under its mutant", file=sys.stderr)
     if not ids and not failed:

@@ -226,7 +226,7 @@ def test_what_is_shown_has_origins_and_no_account() -> None:
     assert rows["risk.max_order_quantity"].origin.startswith("file ")
     assert rows["risk.messages_per_s"].origin == "profile live"
     assert rows["risk.messages_per_s"].value == profile("live").messages_per_s
-    assert rows["strategy[0].sizer"].value == "percent:0.1"
+    assert rows["strategy[0].sizer"].value == "percent:0.04"
     assert rows["strategy[0].sizer"].origin.startswith("file ")
 
 
@@ -240,6 +240,8 @@ def test_the_schema_names_every_section() -> None:
         "risk",
         "strategy",
         "dashboard",
+        "capital",
+        "host",
         "journal",
         "log",
         "retention",
@@ -250,3 +252,21 @@ def test_the_schema_names_every_section() -> None:
 def test_paper_mode_never_takes_a_live_account() -> None:
     broker = BrokerSettings(account="U1234567", account_prefix="U")
     assert any("a paper account begins with D" in reason for reason in validate(Settings(broker=broker)))
+
+
+SHARED = STRATEGY.replace('capital = "1000"', 'budget = "0.25"')
+
+
+@pytest.mark.parametrize("file", ['capital = "1000.01"\n' + SHARED], indirect=True)
+def test_a_budget_is_a_part_of_the_shared_capital(file: Path) -> None:
+    [strategy] = load_settings(file, environ={})[0].strategies
+    assert (strategy.budget, strategy.capital) == (Decimal("0.25"), Decimal("250.0025"))
+
+
+@pytest.mark.parametrize(("file", "said"), [
+    (SHARED, "found no capital"), ('capital = "9"\n' + SHARED + 'capital = "5"', "found both for s"),
+    ('capital = "9"\n' + SHARED.replace("0.25", "1.01"), "budgets must lie in"),
+    ('capital = "0"\n' + SHARED, "expected an amount above zero")], indirect=["file"])  # fmt: skip
+def test_a_budget_that_means_nothing_is_refused(file: Path, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_settings(file, environ={})

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import logging
+import math
 import os
 import random
 import time
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from robotrader import __version__
-from robotrader.adapters import halt_file, process_files
+from robotrader.adapters import halt_file, host, process_files
 from robotrader.adapters.process_files import single_writer
 from robotrader.bootstrap.data import CALENDAR, sessions, watched_actions
 from robotrader.bootstrap.storage import database, migrate
-from robotrader.config import BrokerSettings, Settings, validate
-from robotrader.model import NANOS_PER_SECOND, BarSpec, ConfigError, RunStarted
+from robotrader.config import Settings, validate
+from robotrader.model import NANOS_PER_SECOND, BarSpec, ConfigError, JournalFailure, RunStarted
+from robotrader.ports import HostFacts
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +51,21 @@ async def trade(
         The settings do not allow a start, or a trader already runs on this state.
     BrokerUnavailable
         The gateway cannot be reached.
+    JournalFailure
+        The journal takes nothing any more; trading is halted by the flag file.
     """
     reasons = validate(settings)
     if reasons:
         raise ConfigError("; ".join(reasons))
     with single_writer(state):
         migrate(state, settings.journal.url)
-        reason = await run_trader(settings, state, stop or asyncio.Event(), now)
+        host.keep_room(state)
+        try:
+            reason = await run_trader(settings, state, stop or asyncio.Event(), now)
+        except JournalFailure as error:  # what is in memory is ahead of the record: only a new process knows what holds
+            host.make_room(state)
+            _raise_latch(state, error.message)
+            raise
         process_files.end_lease(state)
         return reason
 
@@ -76,8 +86,8 @@ async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: 
                                 lock_step=where.lock_step)  # fmt: skip
     clock = BrokerClock(connection.request_time) if where.lock_step else SystemClock(now)
     table = sessions(*CALENDAR, special=settings.data.special_days)
-    link = _supervisor(connection, inbox, clock, where, state=state)
-    journal = SqlJournal(database(state), exclusive=True)
+    link = _supervisor(connection, inbox, clock, settings, state=state)
+    journal = SqlJournal(database(state, busy_timeout_s=settings.host.halted_commit_s), exclusive=True)
     try:
         if not await _unless(stop, link.open()):
             return STOPPED
@@ -88,7 +98,8 @@ async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: 
             journal=journal, link=link, clock=clock, inbox=inbox, source=trailing_source,
             latch=lambda: halt_file.read_flag(state), raise_latch=lambda why: _raise_latch(state, why),
             broker=broker, sessions=table, reconciles=not where.lock_step, actions=actions,
-            borrow_rate=Decimal(repr(where.borrow_rate)),
+            borrow_rate=Decimal(repr(where.borrow_rate)), host=settings.host,
+            measure=HostFacts if where.lock_step else lambda: host.measure(state, journal.slowest_s),
             feed=_feed(connection, inbox, clock, settings, sessions=table, actions=actions),
         )  # fmt: skip
         runner = Runner(world, _run_started(settings), warmup_bars=_warmup_bars(settings))
@@ -104,12 +115,16 @@ async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: 
 
 
 def _warmup_bars(settings: Settings) -> int:
-    """Return how many bars the strategies and the sizes of their positions look back at."""
+    """Return how many bars the strategies, the sizes of their positions and limits by daily volume look back at."""
+    from robotrader.engine.market import ADV_SESSIONS, SESSION_NS
     from robotrader.portfolio.sizing import looks_back
     from robotrader.strategy.loading import load_strategy
 
     declared = [load_strategy(s.source, s.parameters).manifest.warmup_bars for s in settings.strategies]
-    return max(*declared, looks_back(settings.strategies))
+    limits, spec, volumes = settings.limits, settings.data.bar_spec, 0
+    if limits.max_order_adv_ratio is not None or limits.max_position_adv_ratio is not None:
+        volumes = (ADV_SESSIONS + 1) * math.ceil(SESSION_NS / spec.nanos)  # one more: today's is not whole yet
+    return max(*declared, looks_back(settings.strategies), volumes)
 
 
 def _raise_latch(state: Path, reason: str) -> None:
@@ -133,16 +148,17 @@ def _feed(connection: Any, inbox: Any, clock: Any, settings: Settings, **known: 
     )  # fmt: skip
 
 
-def _supervisor(connection: Any, inbox: Any, clock: Any, where: BrokerSettings, *, state: Path) -> Any:
+def _supervisor(connection: Any, inbox: Any, clock: Any, settings: Settings, *, state: Path) -> Any:
     """Return what keeps the connection up: with a file that remembers its logins over restarts."""
     from robotrader.adapters.ibkr.budget import LoginBudget
     from robotrader.adapters.ibkr.resets import ResetSchedule
     from robotrader.adapters.ibkr.supervisor import Endpoint, Supervisor
 
+    where = settings.broker
     return Supervisor(
         connection, inbox, clock, Endpoint(host=where.host, port=where.port, client_id=where.client_id),
         schedule=ResetSchedule(restart=dt.time.fromisoformat(where.restart_at), zone=where.restart_zone),
-        budget=LoginBudget(state / LOGINS, clock.now(), per_hour=where.logins_per_hour),
+        budget=LoginBudget(state / LOGINS, clock.now(), per_hour=where.logins_per_hour), limits=settings.host,
         rng=random.Random(where.client_id),  # noqa: S311 - jitter, not a secret
     )  # fmt: skip
 
@@ -151,7 +167,7 @@ def _run_started(settings: Settings) -> RunStarted:
     return RunStarted(
         ts_event=0, ts_init=0, epoch=0, run_id=f"run-{time.time_ns()}-{os.getpid()}", mode=settings.mode,
         account=settings.broker.account, strategies=settings.strategies, instruments=settings.instruments,
-        limits=settings.limits, code_version=__version__,
+        limits=settings.limits, code_version=__version__, borrow_rate=settings.broker.borrow_rate or None,
     )  # fmt: skip
 
 

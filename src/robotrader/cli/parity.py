@@ -1,6 +1,5 @@
 """One strategy twice: through the backtest and over the wire; every decision, order and fill compared."""
 
-import tempfile
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +11,7 @@ from robotrader.model import (
     AnyCommand,
     Commission,
     CommissionReported,
+    Crossed,
     Deny,
     Fill,
     Hold,
@@ -40,34 +40,37 @@ class WireResult(Struct, frozen=True, kw_only=True):
     commissions: tuple[Commission, ...]
 
 
-async def wire_run(config: StrategyConfig, panel: "Panel") -> WireResult:
-    """Trade a strategy over a panel through ib_async and the gateway simulator, in lock-step, to the end."""
+async def wire_run(configs: Sequence[StrategyConfig], panel: "Panel", state: Path) -> WireResult:
+    """Trade strategies over a panel through ib_async and the gateway simulator, in lock-step, to the end.
+
+    `state` is an empty folder; the journal is left in it.
+    """
     from robotrader import bootstrap
     from robotrader.config import BrokerSettings, DataSettings, InstrumentSettings, RiskSettings, Settings
     from robotrader.simulation.gateway.server import GatewayConfig
 
-    with tempfile.TemporaryDirectory(prefix="robotrader-parity-") as folder:
-        state = Path(folder)
-        gateway = GatewayConfig(account=ACCOUNT, lock_step=True, step="open", initial_cash=config.capital, state=state)
-        async with bootstrap.serving(panel, bootstrap.Costs(), gateway) as port:
-            universe = tuple(
-                InstrumentSettings(id=i.id, tick=i.tick, lot=i.lot, multiplier=i.multiplier) for i in panel.instruments
-            )
-            settings = Settings(
-                broker=BrokerSettings(port=port, account=ACCOUNT, lock_step=True),
-                data=DataSettings(universe=universe, bar_spec=panel.spec),
-                risk=RiskSettings(profile="paper"), strategies=(config,),
-            )  # fmt: skip
-            await bootstrap.trade(settings, state)
-        rows = await bootstrap.journal_rows(state)
+    cash = sum((config.capital for config in configs), Decimal(0))
+    gateway = GatewayConfig(account=ACCOUNT, lock_step=True, step="open", initial_cash=cash, state=state)
+    async with bootstrap.serving(panel, bootstrap.Costs(), gateway) as port:
+        universe = tuple(
+            InstrumentSettings(id=i.id, tick=i.tick, lot=i.lot, multiplier=i.multiplier) for i in panel.instruments
+        )
+        settings = Settings(
+            broker=BrokerSettings(port=port, account=ACCOUNT, lock_step=True),
+            data=DataSettings(universe=universe, bar_spec=panel.spec),
+            risk=RiskSettings(profile="paper"), strategies=tuple(configs),
+        )  # fmt: skip
+        await bootstrap.trade(settings, state)
+    rows = await bootstrap.journal_rows(state)
     events = [decode_event(r.payload) for r in rows if r.kind == "event"]
     commands = tuple(decode_command(r.payload) for r in rows if r.kind == "command")
     return WireResult(
         commands=commands,
         orders=tuple(c.order for c in commands if isinstance(c, Submit)),
-        fills=tuple(e.fill for e in events if isinstance(e, OrderFilled)),
+        fills=(*(e.fill for e in events if isinstance(e, OrderFilled)),
+               *(fill for c in commands if isinstance(c, Crossed) for fill in c.fills)),
         commissions=tuple(e.commission for e in events if isinstance(e, CommissionReported)),
-    )
+    )  # fmt: skip
 
 
 def compare(event: "BacktestResult", wire: WireResult) -> tuple[dict[str, int], list[str]]:

@@ -115,7 +115,7 @@ def status(call: Call) -> Answer:
 
     with opened(call.state) as reader:
         rows, books = SnapshotReader(reader).status(), {book.strategy: book for book in reader.books()}
-        conflicts = reader.conflicts(limit=_PAGE)
+        conflicts, changes = reader.conflicts(limit=_PAGE), reader.limit_changes()
     flag, pid = flag_reason(call.state), bootstrap.trader_pid(call.state)
     running = pid is not None and rows.run is not None and rows.run.ended is None
     mark, started = rows.account.mark, rows.run.started if rows.run else None
@@ -134,7 +134,8 @@ def status(call: Call) -> Answer:
         "as_of": iso(as_of),
     }
     strategies = [_strategy(config, books.get(config.id)) for config in (started.strategies if started else ())]
-    alerts = [{"code": code, "text": text} for code, text in _alerts(rows, conflicts, flag=flag, gone=pid is None)]
+    found = [*_alerts(rows, conflicts, flag=flag, gone=pid is None), *_kept_limits(rows, changes)]
+    alerts = [{"code": code, "text": text} for code, text in found]
     text = [
         *((f"no trader ever ran in {call.state}",) if started is None else ()),
         facts(
@@ -168,6 +169,8 @@ def _alerts(
         yield "unknown_order", f"the outcome of order {o.order.id} ({what}) is unknown: {o.reason}"
     if not gone and rows.link is not None and rows.link.state is not LinkState.READY:
         yield "link", f"the link to the broker is {rows.link.state}: {rows.link.reason}"
+    for c in () if gone else rows.conditions:
+        yield c.condition, f"trading is {c.state} while {c.detail}, as of {_moment_text(c.ts_event)}"
     last = rows.account.mark.ts if rows.account.mark else 0
     for instrument in sorted(i for i, ts in rows.bar_times.items() if ts < last):
         seen = _moment_text(rows.bar_times[instrument])
@@ -175,6 +178,15 @@ def _alerts(
     if gone and rows.run is not None and rows.run.ended is None:
         yield "trader_gone", "the trader ended without saying so: start it again, it recovers by itself"
     yield from _waiting(rows, conflicts)
+
+
+def _kept_limits(rows: "StatusRows", changes: "Sequence[SetLimits]") -> Iterator[tuple[str, str]]:
+    """Name the limits that the configuration of the last run is looser in, which nobody approved."""
+    from robotrader.engine.limits import KEPT
+
+    since = rows.run.started.ts_event if rows.run is not None else 0
+    for change in (c for c in changes if c.ts_event >= since and c.reason.startswith(KEPT)):
+        yield "limits", f"{change.reason}; `robotrader risk set` changes a limit, with an approver"
 
 
 def _waiting(rows: "StatusRows", conflicts: "Sequence[ConflictRow]") -> Iterator[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """Backtests, and their comparison with a live trader over the wire."""
 
+import tempfile
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -202,7 +203,8 @@ async def parity(
     event: BacktestResult = bootstrap.backtest(
         [configured], panel, limits="paper", costs=bootstrap.Costs(), keep_commands=True,
     )  # fmt: skip
-    wire = await wire_run(configured, panel)
+    with tempfile.TemporaryDirectory(prefix="robotrader-parity-") as folder:
+        wire = await wire_run([configured], panel, Path(folder))
     compared, differences = compare(event, wire)
     payload = {
         "bars": panel.bar_count, "orders": len(event.orders), "fills": len(event.fills),

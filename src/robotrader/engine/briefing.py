@@ -19,6 +19,8 @@ from robotrader.model import (
     LinkChanged,
     LinkState,
     MarginPreviewed,
+    MarketDataReported,
+    MarketDataType,
     Order,
     OrderId,
     RiskLimit,
@@ -59,6 +61,8 @@ _ASKING = {
 
 
 _NO_CONDUCT, _NO_MARKET = Conduct(), Market()
+_NO_HALT = HaltReported(ts_event=0, ts_init=0, instrument=InstrumentId(""), halted=False)
+"""No word of a halt is none; no word of a limit state is no word."""
 
 
 class Briefing:
@@ -86,12 +90,15 @@ class Briefing:
         self._account: Account | None = None
         self._link: LinkChanged | None = None
         self._borrow: dict[InstrumentId, BorrowReported] = {}
-        self._halted: dict[InstrumentId, bool] = {}
+        self._borrow_rate: float | None = None
+        self._halts: dict[InstrumentId, HaltReported] = {}
+        self._live: dict[InstrumentId, bool] = {}
         self._previews: dict[OrderId, MarginPreviewed] = {}
 
     def configure(self, event: RunStarted) -> None:
         """Take over a run's mode and strategies; its link is a new one."""
         self._mode, self._link, self._sessions = event.mode, None, event.sessions
+        self._borrow_rate = event.borrow_rate
         self._stages = {config.id: config.stage for config in event.strategies}
 
     def hear(self, event: Event) -> None:
@@ -103,8 +110,10 @@ class Briefing:
                 self._account = account
             case BorrowReported(instrument=iid):
                 self._borrow[iid] = event
-            case HaltReported(instrument=iid, halted=halted):
-                self._halted[iid] = halted
+            case HaltReported(instrument=iid):
+                self._halts[iid] = event
+            case MarketDataReported(instrument=iid, data_type=kind):
+                self._live[iid] = kind is MarketDataType.LIVE
             case MarginPreviewed(order_id=order_id):
                 self._previews = {order_id: event}  # it is judged at once, and then worth nothing
             case _:
@@ -145,6 +154,11 @@ class Briefing:
             authority=Authority(mode=self._mode, stage=self._stages.get(order.strategy), model_signed=True,
                                 role_allowed=True),
         )  # fmt: skip
+
+    def is_active(self, order: Order) -> bool:
+        """Tell whether nothing restricts an order's strategy or instrument."""
+        state, _ = self._control.states.effective(order.strategy, order.instrument)
+        return state is TradingState.ACTIVE and self._orders.unresolved(order.instrument) is None
 
     def needs_preview(self, order: Order, event: Event) -> bool:
         """Tell whether the broker must say first what an order leaves of the excess liquidity; a backtest has none."""
@@ -189,7 +203,17 @@ class Briefing:
         )  # fmt: skip
 
     def _quoted(self, iid: InstrumentId, now: int) -> Market:
-        return self._market.quoted(iid, now, halted=self._halted.get(iid, False))  # no word of a halt is none
+        told = self._halts.get(iid, _NO_HALT)
+        return self._market.quoted(
+            iid, self._traded_until(now), halted=told.halted, limit_state=told.limit_state, live=self._live.get(iid),
+            clock_skew_s=None if self._link is None else self._link.skew_s,
+        )  # fmt: skip
+
+    def _traded_until(self, now: int) -> int:
+        """Return now, or while the market is closed when it closed: until it opens again no quote gets older."""
+        sessions = self._sessions
+        last = None if sessions is None or sessions.is_open(now) else sessions.last_closed(now)
+        return now if sessions is None or last is None else sessions.closes[last]
 
     def _session(self, now: int) -> Session:
         """Return the session that an order of now executes in: the one that is open, else the next."""
@@ -197,8 +221,10 @@ class Briefing:
         return Session() if found is None else Session(executes=max(now, found[0]), opens=found[0], closes=found[1])
 
     def _borrowed(self, iid: InstrumentId, now: int) -> Borrow:
-        told = self._borrow.get(iid)
-        return Borrow() if told is None else Borrow(level=told.level, shares=told.shares, age_ns=now - told.ts_init)
+        told, rate = self._borrow.get(iid), self._borrow_rate
+        if told is None:
+            return Borrow(fee_rate=rate)
+        return Borrow(level=told.level, shares=told.shares, fee_rate=rate, age_ns=now - told.ts_init)
 
     def _margin(self, order: Order) -> Margin:
         account, preview = self._account, self._previews.get(order.id)

@@ -10,9 +10,11 @@ from robotrader.model import (
     AnyCommand,
     BreakOpened,
     Cancel,
+    ConditionChanged,
     Event,
     InstrumentId,
     LinkChanged,
+    LinkState,
     OrderState,
     RequestReceived,
     SetTradingState,
@@ -32,7 +34,7 @@ _REQUESTED = {
     Action.RESUME: TradingState.ACTIVE,
 }
 
-StateEvent = RequestReceived | BreakOpened | TradingHalted | LinkChanged
+StateEvent = RequestReceived | BreakOpened | TradingHalted | LinkChanged | ConditionChanged
 
 
 TRADER = "trader"
@@ -57,7 +59,7 @@ class Control:
         self._protects = protects
 
     def on_event(self, event: StateEvent) -> Sequence[AnyCommand]:
-        """Take over what may be sent from now on: as an operator, the trader itself or the link has it."""
+        """Take over what may be sent from now on: as an operator, the trader itself, the link or the machine has it."""
         match event:
             case RequestReceived():
                 return self._on_request(event)
@@ -69,7 +71,12 @@ class Control:
                 return self.halt(event, event.reason)
             case LinkChanged():
                 self.states.link = (event.trading, f"the link is {event.state} ({event.reason})")
-                return ()
+                # closed though it works: times mean nothing
+                wrong = event.state is LinkState.DEGRADED and not event.open and event.skew_s is not None
+                return self.halt(event, event.reason) if wrong else ()
+            case ConditionChanged(state=state, detail=detail):
+                self.states.conditions[event.condition] = (state, detail)
+                return self.halt(event, detail) if state is TradingState.HALTED else ()
 
     def _on_request(self, event: RequestReceived) -> Sequence[AnyCommand]:
         """Carry out what an operator asks for; nobody can resume while a ticket is open."""

@@ -6,7 +6,7 @@ from robotrader.model import ConfigError, Event, RequestReceived, RiskLimit, Run
 from robotrader.risk.approvals import Approvals
 from robotrader.risk.limits import loosened, parse_limit
 
-_KEPT = "the configuration is looser than the limits in force, and nobody approved it"
+KEPT = "the configuration is looser than the limits in force, and nobody approved it"
 
 
 class LimitBook:
@@ -31,7 +31,7 @@ class LimitBook:
         if all(getattr(limits, n) == getattr(event.limits, n) for n in _names(limits)):
             self.limits = event.limits  # it says itself what is in force
             return []
-        reason = f"{_KEPT}: {', '.join(kept)}" if kept else "what operators set stays in force"
+        reason = f"{KEPT}: {', '.join(kept)}" if kept else "what operators set stays in force"
         return [self._set(event, limits, kept or tuple(changed), reason=reason, actor="trader")]
 
     def change(self, event: RequestReceived) -> list[SetLimits]:

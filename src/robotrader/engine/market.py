@@ -24,7 +24,7 @@ from robotrader.risk.facts import Market
 ADV_SESSIONS = 20
 QUOTE_MAX_AGE_NS = 5 * NANOS_PER_SECOND
 _DAY_NS = 86_400 * NANOS_PER_SECOND
-_SESSION_NS = 23_400 * NANOS_PER_SECOND  # 09:30 to 16:00
+SESSION_NS = 23_400 * NANOS_PER_SECOND  # 09:30 to 16:00
 _SESSIONS_A_YEAR = 252
 
 
@@ -127,17 +127,24 @@ class MarketFacts:
             facts.close = self._instruments[iid].price(facts.last.close)
         return facts.close
 
-    def quoted(self, iid: InstrumentId, now: int, *, halted: bool) -> Market:
-        """Return the last quote, however old, and whether Rule 201 is in force by the bars of three sessions."""
+    def quoted(
+        self, iid: InstrumentId, at: int, *, halted: bool, limit_state: bool | None, live: bool | None,
+        clock_skew_s: float | None,
+    ) -> Market:  # fmt: skip
+        """Return the last quote, however old, and whether Rule 201 is in force by the bars of three sessions.
+
+        Its age is that at a time; what is told beside is passed on.
+        """
         facts, price, restricted = self._facts[iid], self._instruments[iid].price, None
         if facts.last is not None and len(facts.days) == facts.days.maxlen:
             (_, before), (low, close) = facts.days
             restricted = price_test(previous_close=price(close), low=price(facts.low), previous_low=price(low),
                                     close_before=price(before))  # fmt: skip
-        if facts.quote is None:
-            return Market(halted=halted, short_restricted=restricted)
-        return Market(bid=price(facts.quote.bid), ask=price(facts.quote.ask), halted=halted,
-                      quote_age_ns=now - facts.quote.ts_event, short_restricted=restricted)  # fmt: skip
+        quote, bid, ask, age = facts.quote, None, None, None
+        if quote is not None:
+            bid, ask, age = price(quote.bid), price(quote.ask), max(0, at - quote.ts_event)
+        return Market(bid=bid, ask=ask, quote_age_ns=age, live=live, clock_skew_s=clock_skew_s, halted=halted,
+                      limit_state=limit_state, short_restricted=restricted)  # fmt: skip
 
     def reference(self, iid: InstrumentId, now: int) -> Reference | None:
         """Return the middle of a quote of the last seconds, else the last close; None before the first bar."""
@@ -165,7 +172,7 @@ class MarketFacts:
         bars = self._facts[iid].bars
         if len(bars) < CLOSES:
             return None
-        a_session = max(_SESSION_NS / bars[-1].spec.nanos, 1.0)
+        a_session = max(SESSION_NS / bars[-1].spec.nanos, 1.0)
         return annual_returns([b.close for b in bars], _SESSIONS_A_YEAR * a_session)
 
     def average_daily_volume(self, iid: InstrumentId) -> float | None:

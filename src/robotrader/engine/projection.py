@@ -7,6 +7,7 @@ from robotrader.model import (
     BookAdjusted,
     BorrowFeeCharged,
     CorporateActionBooked,
+    Crossed,
     Deny,
     ExternalFill,
     Fill,
@@ -39,7 +40,7 @@ class Projection:
                 self._position(tx, record, ts)
             case OrderEvent(order_id=order_id):
                 self._order(tx, order_id, ts)
-            case BookAdjusted(fills=changes) | CorporateActionBooked(postings=changes):
+            case BookAdjusted(fills=changes) | Crossed(fills=changes) | CorporateActionBooked(postings=changes):
                 for change in changes:
                     self._position(tx, change, ts)
             case _:

@@ -34,6 +34,7 @@ from robotrader.model import (
     TradingState,
 )
 from robotrader.ports import Arrival, TimeAdvanced
+from robotrader.risk.host import HostWatch
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Runner:
         self._warmup_bars = warmup_bars
         self.turns = 0
         self._end: str | None = None
+        self._host = HostWatch(world.host)
         self._path: WriteAhead
         self._agenda: Agenda
         self._fees: BorrowFees
@@ -123,8 +125,8 @@ class Runner:
         await self._reconciliation.settle(link, replayed=self._replayed.events)
 
     def _due(self, now: int) -> list[Arrival | AnyEvent]:
-        """Return what becomes due by now: what the night cost, in the units of the night, and corporate actions."""
-        return [*self._fees.due(now), *self._agenda.due(now)]
+        """Return what is due by now: what the night cost, in its units, corporate actions, and how the machine is."""
+        return [*self._fees.due(now), *self._agenda.due(now), *self._host.look(self._world.measure(), now)]
 
     def _ends(self, order: Order) -> int | None:
         """Return when an order's time in force ends."""
@@ -194,9 +196,13 @@ class Runner:
         await self._reconciliation.when_due(wanted=any(r.action in asked for r in requests))
 
     async def _flush(self, todo: list[Arrival | AnyEvent]) -> None:
-        if todo:
-            await self._path.carry_out(await self._path.record(todo))
-            todo.clear()
+        if not todo:
+            return
+        commands = await self._path.record(todo)
+        if changed := self._host.look(self._world.measure(), self._world.clock.now()):
+            commands += await self._path.record(changed)  # before anything leaves: that batch itself may have been slow
+        await self._path.carry_out(commands)
+        todo.clear()
 
     def _advance(self, arrival: TimeAdvanced) -> None:
         self._world.clock.advance(arrival.ts)

@@ -1,6 +1,6 @@
 """From orders to commands: every order and every change passes the gate, and is counted from then on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from msgspec import structs
 
@@ -22,6 +22,7 @@ from robotrader.model import (
     OrderState,
     PreviewMargin,
     Replace,
+    RiskCheck,
     StrategyId,
     Submit,
     Verdict,
@@ -66,6 +67,14 @@ class Submission:
             approved.append((order, verdict))
         return [self._authorized(order, verdict, decision if order is entry else None, event)
                 for order, verdict in approved]  # fmt: skip
+
+    def free(self, orders: Iterable[Order], event: Event, *, but: Set[RiskCheck]) -> list[Order]:
+        """Return the orders that no check denies, `but` these, while their strategy and instrument trade freely."""
+        return [
+            order for order in orders
+            if self._briefing.is_active(order)
+            and (isinstance(found := self._verdict(order, event), Approved) or {*found.reasons} <= but)
+        ]  # fmt: skip
 
     def _authorized(self, order: Order, verdict: Approved, decision: Decision | None, event: Event) -> Submit:
         self._orders.put(WorkingOrder(order=order, state=OrderState.AUTHORIZED))

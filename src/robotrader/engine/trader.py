@@ -3,6 +3,7 @@
 Read `Trader.handle` and `Trader._decide` first: decide, size, plan, check, submit.
 """
 
+from collections import Counter
 from collections.abc import Sequence, Set
 from decimal import Decimal
 from typing import assert_never
@@ -11,18 +12,19 @@ from robotrader.engine.breaks import Breaks
 from robotrader.engine.briefing import Briefing
 from robotrader.engine.control import Control, StateEvent
 from robotrader.engine.corporate import CorporateActions, unexplained_splits
-from robotrader.engine.exits import TimeExits
+from robotrader.engine.crossing import Crossing
 from robotrader.engine.exposures import Exposed
 from robotrader.engine.guards import Guards
 from robotrader.engine.limits import LimitBook
 from robotrader.engine.market import MarketFacts
 from robotrader.engine.orders import WorkingOrders
+from robotrader.engine.planning import Planning
 from robotrader.engine.protection import Protection
-from robotrader.engine.strategy_sizing import StrategySizing
+from robotrader.engine.runtime import StrategyRuntime
+from robotrader.engine.strategy_sizing import Change
 from robotrader.engine.submission import Submission
 from robotrader.engine.valuation import Valuation
 from robotrader.execution.lifecycle import TERMINAL, transition
-from robotrader.execution.planner import plan
 from robotrader.execution.protection import policy_of
 from robotrader.model import (
     EXTERNAL,
@@ -35,9 +37,8 @@ from robotrader.model import (
     BorrowReported,
     BreakOpened,
     CommissionReported,
+    ConditionChanged,
     CorporateActionDue,
-    CorporateActionKind,
-    Decision,
     Deny,
     Event,
     ExternalFill,
@@ -49,8 +50,8 @@ from robotrader.model import (
     InstrumentId,
     InvariantViolation,
     LinkChanged,
-    Manifest,
     MarginPreviewed,
+    MarketDataReported,
     Order,
     OrderAccepted,
     OrderEvent,
@@ -61,98 +62,22 @@ from robotrader.model import (
     PositionReported,
     Recovered,
     RequestReceived,
-    Resize,
     RiskLimit,
     RunEnded,
     RunStarted,
     SetTradingState,
-    Signal,
     StrategyConfig,
-    StrategyId,
     TradingHalted,
     TradingState,
     WorkingOrder,
 )
-from robotrader.portfolio.ledger import Book, Ledger
-from robotrader.risk.halt import NO_LINK, TradingStates
-from robotrader.strategy.contract import SignalSource, SourceFactory
+from robotrader.portfolio.ledger import Ledger
+from robotrader.risk.halt import TradingStates
+from robotrader.strategy.contract import SourceFactory
 
 NOTHING: tuple[AnyCommand, ...] = ()
+Changes = tuple[StrategyRuntime, list[Change]]
 BookEvent = OrderFilled | ExternalFill | ExternalOrder | CommissionReported | BorrowFeeCharged | CorporateActionDue
-
-
-class _Runtime:
-    """One configured strategy with its last strengths."""
-
-    __slots__ = ("again", "config", "ended", "exits", "manifest", "resize", "sizing", "source", "strengths")
-
-    def __init__(self, config: StrategyConfig, manifest: Manifest, source: SignalSource) -> None:
-        self.config = config
-        self.manifest = manifest
-        self.source = source
-        self.sizing = StrategySizing(config)
-        self.resize = (config.resize or manifest.resize) is Resize.EVERY_BAR
-        self.strengths: list[float | None] = [None] * len(config.universe)
-        self.again: set[int] = set()
-        self.exits = TimeExits(config.time_exit)
-        self.ended: set[int] = set()
-
-    def changed(self, event: BarsClosed, book: Book) -> list[tuple[InstrumentId, float, float | None]]:
-        """Return (instrument, strength, strength before) where a target must be sized anew; NaN is no view.
-
-        An exit that came to nothing is sized anew as well: no halt, refusal or crash may strand a position. One that
-        was held for too long is to be closed, and stays so until the strength changes.
-        """
-        strengths = self.source.on_bars(event)
-        if event.warmup:
-            return []
-        found: list[tuple[InstrumentId, float, float | None]] = []
-        before, overdue = self.strengths, self.exits.overdue(event.ts_event, book.held())
-        for k, strength in enumerate(strengths):
-            known = strength == strength  # noqa: PLR0124 - not NaN
-            if not ((known and (strength != before[k] or self.resize)) or overdue or k in self.again):
-                continue
-            wanted = self._wanted(k, strength if known else None, overdue=self.config.universe[k] in overdue)
-            if wanted is not None:
-                found.append((self.config.universe[k], wanted, before[k]))
-                before[k] = strength if known else before[k]
-                self.again.discard(k)
-        return self.sizing.widen(found, self._views(), event.bars) if found and self.sizing.sizer.constructs else found
-
-    def _views(self) -> dict[InstrumentId, float]:
-        """Return what is to be held long or short as the strategy last saw it."""
-        views = enumerate(zip(self.config.universe, self.strengths, strict=True))
-        return {iid: strength for k, (iid, strength) in views if strength and k not in self.ended}
-
-    def _wanted(self, k: int, strength: float | None, *, overdue: bool) -> float | None:
-        """Return the strength to size an instrument to, None for none; what ended by age is 0 until there is news."""
-        if strength is not None and strength != self.strengths[k]:
-            self.ended.discard(k)
-            return strength
-        if overdue:
-            self.ended.add(k)
-        if k in self.ended:
-            return 0.0 if overdue or k in self.again else None
-        return strength if k in self.again or self.resize else None
-
-    def reasons(self, instrument: InstrumentId) -> dict[str, str]:
-        """Return what beside its signals says how a target came about."""
-        ended = self.config.universe.index(instrument) in self.ended
-        return {"time_exit": str(self.config.time_exit)} if ended else {}
-
-    def on_action(self, event: CorporateActionDue, stopped: Set[StrategyId]) -> None:
-        """Go on in new units; a target whose order was in old ones is sized anew at the next bar."""
-        if event.instrument not in self.config.universe:
-            return
-        if event.action.kind is CorporateActionKind.SPLIT:
-            self.source.on_split(event.instrument, float(event.action.ratio), event.action.ex_at)
-        if self.config.id in stopped:
-            self.try_again(event.instrument)
-
-    def try_again(self, instrument: InstrumentId) -> None:
-        """Size an instrument anew at the next bar."""
-        if instrument in self.config.universe:
-            self.again.add(self.config.universe.index(instrument))
 
 
 class Trader:
@@ -161,7 +86,7 @@ class Trader:
     def __init__(self, source: SourceFactory) -> None:
         self._source = source
         self._instruments: dict[InstrumentId, Instrument] = {}
-        self._runtimes: list[_Runtime] = []
+        self._runtimes: list[StrategyRuntime] = []
         self._limits = LimitBook()
         self._market = MarketFacts()
         self.orders = WorkingOrders()
@@ -177,6 +102,8 @@ class Trader:
         self._briefing = Briefing(self.orders, self._values, self.control, self.guards, market=self._market,
                                   exposed=exposed, limits=self._limits)  # fmt: skip
         self._submission = Submission(self.orders, self._briefing, self._limits)
+        self._crossing = Crossing(self.ledger, self._submission)
+        self._planning = Planning(self.orders, self.ledger, self._market, self._values, crossing=self._crossing)
 
     def handle(self, event: AnyEvent) -> Sequence[AnyCommand]:
         """Take one event in and return what follows from it.
@@ -194,7 +121,7 @@ class Trader:
                 return self._on_execution(event)
             case OrderEvent():
                 return self._on_order(event)
-            case RequestReceived() | BreakOpened() | TradingHalted() | LinkChanged():
+            case RequestReceived() | BreakOpened() | TradingHalted() | LinkChanged() | ConditionChanged():
                 return self._controlled(event)
             case RunStarted():
                 return self._configure(event)
@@ -202,7 +129,7 @@ class Trader:
                 return NOTHING if event.at_end else self._protect_all(event)
             case (
                 RunEnded() | PositionReported()
-                | AccountReported() | BorrowReported() | HaltReported() | MarginPreviewed()
+                | AccountReported() | BorrowReported() | HaltReported() | MarketDataReported() | MarginPreviewed()
             ):  # fmt: skip
                 self._briefing.hear(event)
                 return self._submission.previewed(event) if isinstance(event, MarginPreviewed) else NOTHING
@@ -218,35 +145,31 @@ class Trader:
         self._values.renew(warmup=event.warmup)
         self.orders.release(event.ts_event)
         out = [*(out or ()), *self.guards.on_bars(event)] or None
-        for runtime in self._runtimes:
-            for change in runtime.changed(event, self.ledger.book(runtime.config.id)):
+        changes = [(r, r.changed(event, self.ledger.book(r.config.id))) for r in self._runtimes]
+        if sum(bool(found) for _, found in changes) > 1:
+            out = [*(out or ()), *self._cross(changes, event)]
+        for runtime, found in changes:
+            for change in found:
                 out = out or []
                 out += self._decide(runtime, change, event)
             if not event.warmup and self._protection.covers(runtime.config.id):
                 out = [*(out or ()), *self._protect(runtime, event)]
         return out or NOTHING
 
-    def _decide(
-        self, runtime: _Runtime, change: tuple[InstrumentId, float, float | None], event: BarsClosed
-    ) -> Sequence[AnyCommand]:
-        """Size, plan and check one signal."""
-        iid, strength, before = change
-        strategy = runtime.config.id
-        price = self._market.close(iid)
-        if price is None:
-            raise InvariantViolation(f"{strategy} has a view on {iid}, which never had a bar", instrument=iid)
-        signal = Signal(strategy=strategy, instrument=iid, ts_event=event.ts_event, strength=strength)
-        target = self._values.target(signal, runtime.sizing, price)
-        position, working = self.ledger.book(strategy).quantity(iid), self.orders.net(strategy, iid)
-        decision = Decision(
-            signal=signal, target=target, position=position, working=working,
-            inputs={"close": str(price), "strength_before": "none" if before is None else str(before),
-                    **runtime.reasons(iid)},
-        )  # fmt: skip
-        order = plan(target, position=position, working=working, version=runtime.manifest.version)
+    def _cross(self, changes: Sequence[Changes], event: BarsClosed) -> Sequence[AnyCommand]:
+        """Let what several strategies want meet inside first; what is left is decided against the books after that."""
+        wanted = Counter(change[0] for _, found in changes for change in found)
+        planned = (self._planning.plan(runtime, change, event)
+                   for runtime, found in changes for change in found if wanted[change[0]] > 1)  # fmt: skip
+        orders = [(order, self._values.price(order.instrument)) for _, order in planned if order is not None]
+        return self._crossing.meet(orders, event)
+
+    def _decide(self, runtime: StrategyRuntime, change: Change, event: BarsClosed) -> Sequence[AnyCommand]:
+        """Plan and check one signal's order."""
+        decision, order = self._planning.plan(runtime, change, event)
         if order is None:
             return [Hold(ts_event=event.ts_event, decision=decision, reason="position and open orders meet the target")]
-        family = self._protection.family(order, held=position + working)
+        family = self._protection.family(order, held=decision.position + decision.working)
         if family is None:
             return [Hold(ts_event=event.ts_event, decision=decision, reason="no price for its protection is known yet")]
         submitted = self._submission.submit(family, decision, event)
@@ -267,7 +190,7 @@ class Trader:
     def _protect_all(self, event: Event) -> Sequence[AnyCommand]:
         return [command for runtime in self._runtimes for command in self._protect(runtime, event)]
 
-    def _protect(self, runtime: _Runtime, event: Event) -> Sequence[AnyCommand]:
+    def _protect(self, runtime: StrategyRuntime, event: Event) -> Sequence[AnyCommand]:
         """Look whether every position of a strategy is protected."""
         out: list[AnyCommand] = []
         for iid in runtime.config.universe:
@@ -333,13 +256,14 @@ class Trader:
         return any(r.again or (r.exits.limit_ns and any(self.ledger.book(r.config.id).held())) for r in self._runtimes)
 
     def _configure(self, event: RunStarted) -> Sequence[AnyCommand]:
-        """Take over a run's configuration; books, orders and states go on, the link is a new one."""
-        self.control.states.link = NO_LINK
+        """Take over a run's configuration; books, orders and states go on, link and machine are new ones."""
+        self.control.states.begin()
         self._instruments.update({i.id: i for i in event.instruments})
         self._market.define(event.instruments)
         kept = self._limits.begin(event)
         self._briefing.configure(event)
         self._submission.forget()
+        self._crossing.configure(event.strategies)
         before = {r.config.id: r for r in self._runtimes if r.config in event.strategies}
         for config in event.strategies:
             self.ledger.open_book(config.id, config.capital)
@@ -349,8 +273,8 @@ class Trader:
         self._protection.configure(policy for policy in policies if policy is not None)
         return kept
 
-    def _begin(self, config: StrategyConfig) -> _Runtime:
-        return _Runtime(config, *self._source(config, tuple(self._instruments[i] for i in config.universe)))
+    def _begin(self, config: StrategyConfig) -> StrategyRuntime:
+        return StrategyRuntime(config, *self._source(config, tuple(self._instruments[i] for i in config.universe)))
 
     def mark(self, ts: int) -> PortfolioMarked:
         """Return all books at the last prices; a projection, not a decision."""

@@ -7,7 +7,8 @@ from msgspec import Struct
 
 from robotrader.engine.inbox import Inbox
 from robotrader.model import CorporateAction, SessionTable
-from robotrader.ports import Broker, Clock, Journal, Link, MarketData
+from robotrader.ports import Broker, Clock, HostFacts, Journal, Link, MarketData
+from robotrader.risk.host import HostLimits
 from robotrader.strategy.contract import SourceFactory
 
 
@@ -20,7 +21,8 @@ class World(Struct, frozen=True, kw_only=True):
 
     `latch` says why nothing may be sent (flag file), None if it may; `raise_latch` raises it, and never fails.
     `reconciles`: the broker is compared with at intervals too, which a clock that stands between sessions does not
-    need. `actions` gives every version of each corporate action.
+    need. `actions` gives every version of each corporate action. `measure` looks at this machine, and `host` says how
+    good it must be.
     """
 
     journal: Journal
@@ -35,4 +37,6 @@ class World(Struct, frozen=True, kw_only=True):
     reconciles: bool = False
     actions: Callable[[], Sequence[CorporateAction]] = tuple
     borrow_rate: Decimal = Decimal(0)
+    measure: Callable[[], HostFacts] = HostFacts
+    host: HostLimits = HostLimits()
     raise_latch: Callable[[str], None] = _keep_in_mind

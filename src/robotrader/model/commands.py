@@ -109,6 +109,13 @@ class BookAdjusted(Command, frozen=True, kw_only=True):
     actor: str
 
 
+class Crossed(Command, frozen=True, kw_only=True):
+    """Opposite orders of strategies met inside: `fills` are both sides of each transfer, and the broker saw none."""
+
+    instrument: InstrumentId
+    fills: tuple[Fill, ...]
+
+
 class CorporateActionBooked(Command, frozen=True, kw_only=True):
     """What a corporate action changed in the books; `action` is its key."""
 
@@ -150,6 +157,7 @@ AnyCommand = (
     | SetTradingState
     | SetLimits
     | BookAdjusted
+    | Crossed
     | CorporateActionBooked
     | PortfolioMarked
 )

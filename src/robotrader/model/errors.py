@@ -11,6 +11,7 @@
     │   └── PacingLimit
     ├── StrategyError         user code raised or was too slow: quarantine that strategy
     └── InvariantViolation    state cannot be trusted: halt
+        └── JournalFailure
 
 Business outcomes (`Denied`, a rejected order) are values, never exceptions.
 """
@@ -73,3 +74,7 @@ class StrategyError(RoboTraderError):
 
 class InvariantViolation(RoboTraderError):
     """State cannot be trusted: halt, cancel entries, keep protection, page."""
+
+
+class JournalFailure(InvariantViolation):
+    """The journal does not take what is written: find out why (room, lock), then resume."""

@@ -15,7 +15,7 @@ from robotrader.model.corporate import CorporateAction
 from robotrader.model.market import Bar, Instrument, InstrumentId, Quote
 from robotrader.model.orders import Commission, Fill, OrderId, Side, StrategyId
 from robotrader.model.portfolio import Account
-from robotrader.model.risk import RiskLimit, TradingState
+from robotrader.model.risk import HostCondition, RiskLimit, TradingState
 from robotrader.model.sessions import SessionTable
 from robotrader.model.strategy import StrategyConfig
 
@@ -56,6 +56,15 @@ class HaltCause(StrEnum):
     VOLATILITY = "volatility"
 
 
+class MarketDataType(StrEnum):
+    """How fresh the market data of a subscription are; all but live ones are older than they look."""
+
+    LIVE = "live"
+    FROZEN = "frozen"
+    DELAYED = "delayed"
+    DELAYED_FROZEN = "delayed-frozen"
+
+
 class Event(Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
     """Base of all events."""
 
@@ -70,7 +79,10 @@ class Event(Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
-    """A trader process took the journal: everything its decisions depend on; `sessions` are the coming ones."""
+    """A trader process took the journal: everything its decisions depend on; `sessions` are the coming ones.
+
+    `borrow_rate` is what shorts are taken to pay a year, as nobody tells; None = not set.
+    """
 
     run_id: str
     epoch: int
@@ -81,6 +93,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     limits: RiskLimit
     code_version: str
     sessions: SessionTable | None = None
+    borrow_rate: float | None = None
 
     @property
     def source_id(self) -> str | None:
@@ -126,13 +139,15 @@ class LinkChanged(Event, frozen=True, kw_only=True):
     """The connection to the broker changed its state.
 
     `open`: orders and cancels can be sent. `sync` counts the comparisons that were asked for: each SYNCING asks for
-    a new one.
+    a new one. `skew_s` is how far the host's clock is ahead of the broker's, as far as it is certain; None = not
+    measured yet.
     """
 
     state: LinkState
     open: bool
     reason: str
     sync: int = 0
+    skew_s: float | None = None
 
     @property
     def trading(self) -> TradingState:
@@ -140,6 +155,14 @@ class LinkChanged(Event, frozen=True, kw_only=True):
         if self.state is LinkState.READY:
             return TradingState.ACTIVE
         return TradingState.REDUCING if self.open else TradingState.HALTED
+
+
+class ConditionChanged(Event, frozen=True, kw_only=True):
+    """The machine became worse or better at something; trading is no freer than `state` for as long as that lasts."""
+
+    condition: HostCondition
+    state: TradingState
+    detail: str
 
 
 class OrderEvent(Event, frozen=True, kw_only=True):
@@ -342,11 +365,22 @@ class BorrowReported(Event, frozen=True, kw_only=True):
 
 
 class HaltReported(Event, frozen=True, kw_only=True):
-    """An exchange halted trading in an instrument, or resumed it."""
+    """An exchange halted trading in an instrument, or resumed it.
+
+    `limit_state`: its quote is beyond a price limit, so that a pause may follow; None = not told.
+    """
 
     instrument: InstrumentId
     halted: bool
     cause: HaltCause | None = None
+    limit_state: bool | None = None
+
+
+class MarketDataReported(Event, frozen=True, kw_only=True):
+    """The broker says how fresh what it sends of an instrument is."""
+
+    instrument: InstrumentId
+    data_type: MarketDataType
 
 
 class MarginPreviewed(Event, frozen=True, kw_only=True):
@@ -433,6 +467,7 @@ AnyEvent = (
     | RunEnded
     | BarsClosed
     | LinkChanged
+    | ConditionChanged
     | OrderSending
     | OrderAccepted
     | OrderConfirmed
@@ -455,6 +490,7 @@ AnyEvent = (
     | AccountReported
     | BorrowReported
     | HaltReported
+    | MarketDataReported
     | MarginPreviewed
     | RequestReceived
     | BreakOpened

@@ -28,6 +28,13 @@ class TradingState(StrEnum):
 _SEVERITY = {state: n for n, state in enumerate(TradingState)}
 
 
+class HostCondition(StrEnum):
+    """What this machine must give for trading to go on."""
+
+    DISK = "disk"
+    DATABASE = "database"
+
+
 class RiskCheck(StrEnum):
     """Stable names of the checks, in their order of evaluation; also their reason codes when they fail."""
 

@@ -94,10 +94,11 @@ class StrategyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One configured strategy of a run; with the instruments, all that its decisions depend on.
 
     `source` is a library id or `path/to/file.py:ClassName`; `sizer` as in `portfolio/sizing.py`;
-    `capital` in account currency. `stop_loss` and `take_profit` rest at the broker, so far from the price at the
-    decision: `percent:0.05` or `atr:2`, as in `execution/protection.py`; `trailing_percent:0.05` and `trailing_atr:2`
-    are stops that follow the closes. A position held for `time_exit` (`90m`, `12h`, `10d`) is closed, and not opened
-    again before the strength changes. None: no such order, no such exit.
+    `capital` in account currency, or `budget`, its part of what the strategies of the account share. `stop_loss` and
+    `take_profit` rest at the broker, so far from the price at the decision: `percent:0.05` or `atr:2`, as in
+    `execution/protection.py`; `trailing_percent:0.05` and `trailing_atr:2` are stops that follow the closes. A position
+    held for `time_exit` (`90m`, `12h`, `10d`) is closed, and not opened again before the strength changes. None: no
+    such order, no such exit.
 
     A target stays as it is where it would change by less than the part `turnover_buffer` of the larger one. Names whose
     returns correlate above `cluster_correlation` share one exposure, where the sizer sizes all names together.
@@ -107,7 +108,8 @@ class StrategyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     id: StrategyId
     source: str
     universe: tuple[InstrumentId, ...]
-    capital: Decimal
+    capital: Decimal = Decimal(0)
+    budget: Decimal | None = None
     sizer: str = "fixed:100"
     parameters: dict[str, int | float] = {}
     resize: Resize | None = None

@@ -16,14 +16,7 @@ class Transfer(NamedTuple):
     price: Decimal
 
 
-class Crossed(NamedTuple):
-    """What was crossed, and what remains for the broker: signed units by the strategy that owns the order."""
-
-    transfers: tuple[Transfer, ...]
-    remaining: dict[StrategyId, int]
-
-
-def cross(wanted: Mapping[StrategyId, int], price: Decimal) -> Crossed:
+def cross(wanted: Mapping[StrategyId, int], price: Decimal) -> tuple[Transfer, ...]:
     """Cross what strategies want to trade (signed units) of one instrument at one time.
 
     The smallest trades of each side meet first, ties by id: what remains is on one side only, and belongs to those
@@ -42,4 +35,4 @@ def cross(wanted: Mapping[StrategyId, int], price: Decimal) -> Crossed:
         for side in (buyers, sellers):
             if not left[side[0]]:
                 side.pop(0)
-    return Crossed(tuple(transfers), {name: quantity for name, quantity in left.items() if quantity})
+    return tuple(transfers)

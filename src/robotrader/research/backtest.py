@@ -24,6 +24,7 @@ from robotrader.model import (
     CommissionReported,
     CorporateAction,
     CorporateActionBooked,
+    Crossed,
     DataError,
     Deny,
     Fill,
@@ -286,6 +287,8 @@ class _Run:
                     self._denied.append(command)
                 case CorporateActionBooked():
                     self._booked.append(command)
+                case Crossed(fills=fills):
+                    self._fills.extend(fills)
                 case _:
                     pass
 

@@ -1,6 +1,6 @@
 """Trading states by scope; the effective state of an order is the worst that touches it."""
 
-from robotrader.model import InstrumentId, StrategyId, TradingState
+from robotrader.model import HostCondition, InstrumentId, StrategyId, TradingState
 
 Scope = tuple[StrategyId | None, InstrumentId | None]
 
@@ -13,12 +13,18 @@ NO_LINK = (TradingState.ACTIVE, "")
 class TradingStates:
     """The current state and reason of each scope; a scope without an entry is ACTIVE.
 
-    `link` is what the connection to the broker lets through: it comes and goes by itself and is nobody's order.
+    `link` is what the connection to the broker lets through, `conditions` what this machine does: they come and go by
+    themselves and are nobody's order.
     """
 
     def __init__(self) -> None:
         self._states: dict[Scope, tuple[TradingState, str]] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what the last process had of link and machine."""
         self.link = NO_LINK
+        self.conditions: dict[HostCondition, tuple[TradingState, str]] = {}
 
     def set(self, scope: Scope, state: TradingState, reason: str) -> bool:
         """Set a scope's state; False when it already was so."""
@@ -32,9 +38,10 @@ class TradingStates:
         return self._states.get(scope, (TradingState.ACTIVE, ""))
 
     def effective(self, strategy: StrategyId, instrument: InstrumentId) -> tuple[TradingState, str]:
-        """Return the worst of global, strategy, instrument and link, with its reason."""
+        """Return the worst of global, strategy, instrument, link and machine, with its reason."""
         scopes: tuple[Scope, ...] = (GLOBAL, (strategy, None), (None, instrument), (strategy, instrument))
-        return max((*(self.of(s) for s in scopes), self.link), key=lambda entry: entry[0].severity)
+        found = (*(self.of(s) for s in scopes), self.link, *self.conditions.values())
+        return max(found, key=lambda entry: entry[0].severity)
 
     def entries(self) -> list[tuple[str, str, TradingState, str]]:
         """Return (strategy, instrument, state, reason) of every scope that was ever set; "" is all of them."""

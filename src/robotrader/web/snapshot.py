@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from robotrader import ports
 from robotrader.execution.lifecycle import OPEN
-from robotrader.model import BarSpec, InstrumentId, LinkChanged
+from robotrader.model import BarSpec, ConditionChanged, InstrumentId, LinkChanged
 from robotrader.web.formatting import utc
 
 OPEN_STATES = tuple(sorted(OPEN))
@@ -23,6 +23,7 @@ class StatusRows(Struct, frozen=True, kw_only=True):
     run: ports.RunRow | None
     states: Sequence[ports.TradingStateRow]
     link: LinkChanged | None
+    conditions: Sequence[ConditionChanged]
     requests: Sequence[ports.RequestRow]
     account: ports.AccountRow
     previous: ports.MarkRow | None
@@ -49,6 +50,7 @@ class SnapshotReader:
             run=reader.run(),
             states=reader.trading_state(),
             link=reader.link(),
+            conditions=reader.conditions(),
             requests=reader.requests(limit=20),
             account=account,
             previous=self._previous_day(account.mark),

@@ -52,7 +52,8 @@ class Desk:
         self.clock = HostClock(loop, start)
         self.server = ScriptedServer({"49": self._time}, self._greeting)
         self.arrived: list[tuple[float, Arrival]] = []
-        self.told: list[str] = []  # states, in order
+        self.told: list[str] = []  # states, in order; what tells of the clocks alone is left out
+        self._worth: tuple[object, ...] = ()
         self.auto_sync = options.pop("auto_sync", True)
         self.connection = IbkrConnection(self, account=ACCOUNT, lock_step=options.pop("lock_step", False))
         self._options = options
@@ -69,13 +70,19 @@ class Desk:
         """Take an arrival, and make the comparison that it asks for, if any."""
         self.arrived.append((self.loop.time(), arrival))
         if isinstance(arrival, LinkChanged):
-            self.told.append(arrival.state.value)
+            self._tell(arrival)
             if arrival.state is LinkState.SYNCING and self.auto_sync:
                 self.loop.call_soon(self.sync, arrival.sync)
 
     def sync(self, number: int) -> None:
         """Do what the runner does after a comparison."""
-        self.told.append(self.supervisor.synced(number).state.value)
+        self._tell(self.supervisor.synced(number))
+
+    def _tell(self, link: LinkChanged) -> None:
+        worth = link.state, link.open, link.sync
+        if worth != self._worth:
+            self.told.append(link.state.value)
+        self._worth = worth
 
     @property
     def link(self) -> LinkChanged:

@@ -112,10 +112,8 @@ def test_a_frozen_gateway_is_given_up_after_two_heartbeats_without_answer() -> N
         assert desk.told[-1] == "READY"
         await asyncio.sleep(5)
         assert desk.told[2:4] == ["CONNECTING", "SYNCING"]
-        assert (
-            "did not answer a time request for 10 s"
-            in [a for _, a in desk.arrived if isinstance(a, LinkChanged)][1].reason
-        )
+        [lost] = [a for _, a in desk.arrived if isinstance(a, LinkChanged) and a.state == "CONNECTING"]
+        assert "did not answer a time request for 10 s" in lost.reason
         assert len(desk.server.peers) == 2
 
     supervised(scenario)
@@ -207,8 +205,28 @@ def test_a_skewed_clock_stops_everything_until_it_is_right_and_the_broker_compar
         assert (desk.told[-1], desk.link.open) == ("DEGRADED", False)
         assert words in desk.link.reason
         desk.clock.ahead_s = 1.9
-        await asyncio.sleep(5)
-        assert desk.told[-2:] == ["SYNCING", "READY"]
+        await asyncio.sleep(50)
+        assert desk.told[-1] == "DEGRADED"
+        await asyncio.sleep(15)
+        assert desk.told[-2:] == ["SYNCING", "DEGRADED"]  # 0.9 s for certain
+        desk.clock.ahead_s = 0.0
+        await asyncio.sleep(65)
+        assert desk.told[-1] == "READY"
+
+    supervised(scenario)
+
+
+def test_the_skew_is_told_when_it_is_first_known_and_then_where_it_changes_noticeably() -> None:
+    async def scenario(desk: Desk) -> None:
+        for ahead_s in (0.0, 0.9, 1.4, -0.4, -1.7, -1.8):  # the broker tells whole seconds: of 0.9 nothing is certain
+            desk.clock.ahead_s = ahead_s
+            await asyncio.sleep(15)
+        told = [a.skew_s for _, a in desk.arrived if isinstance(a, LinkChanged)]
+        assert told == [None, 0.0, pytest.approx(-1.7)]
+        desk.peer.hang_up()
+        await asyncio.sleep(10)
+        again = [a.skew_s for _, a in desk.arrived if isinstance(a, LinkChanged)][len(told) :]
+        assert again == [pytest.approx(-1.8), None, pytest.approx(-1.8)]  # lost, opened anew and not measured yet
 
     supervised(scenario)
 

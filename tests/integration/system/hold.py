@@ -19,3 +19,11 @@ class Hold(Flip):
     def signals(self, panel: Panel) -> Floats:
         """Return 1 throughout."""
         return np.ones((len(panel.ts), len(panel.instruments)))
+
+
+class HoldShort(Hold):
+    """Be short in everything, always."""
+
+    def signals(self, panel: Panel) -> Floats:
+        """Return -1 throughout."""
+        return -super().signals(panel)

@@ -22,7 +22,7 @@ def test_the_wire_sizes_names_together_as_the_backtest_does_and_says_with_what_n
         drawdown_throttle="0.001:0.5,0.005:0.25",
     )  # fmt: skip
     backtest = bootstrap.backtest([config], panel, limits="paper", costs=bootstrap.Costs(), keep_commands=True)
-    found, differences = compare(backtest, asyncio.run(wire_run(config, panel)))
+    found, differences = compare(backtest, asyncio.run(wire_run([config], panel, tmp_path / "wire")))
     assert not differences, differences[:5]
     assert found["fills"] == len(backtest.fills) > 5
     made = [c.decision for c in backtest.commands if isinstance(c, Submit | Hold) and c.decision]

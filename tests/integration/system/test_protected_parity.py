@@ -23,7 +23,7 @@ def compared(tmp_path: Path, **exits: Any) -> BacktestResult:
         sizer="fixed:100", parameters={"fast": 2, "slow": 5}, **exits,
     )  # fmt: skip
     backtest = bootstrap.backtest([config], panel, limits="paper", costs=bootstrap.Costs(), keep_commands=True)
-    found, differences = compare(backtest, asyncio.run(wire_run(config, panel)))
+    found, differences = compare(backtest, asyncio.run(wire_run([config], panel, tmp_path / "wire")))
     assert not differences, differences[:5]
     assert found["fills"] == len(backtest.fills)
     return backtest

@@ -160,21 +160,21 @@ def test_a_start_with_another_configuration_makes_the_strategy_anew_and_keeps_it
 
 
 def test_two_strategies_decide_apart_and_add_up() -> None:
-    scripts = {make.TREND: {0: (1.0, NAN)}, SECOND_STRATEGY: {0: (-1.0, 1.0)}}
+    scripts = {make.TREND: {0: (1.0, NAN)}, SECOND_STRATEGY: {0: (0.5, 1.0)}}
     one = trader(scripts, config(), config(SECOND_STRATEGY, sizer="fixed:40"))
     sent = orders(one.handle(make.bars_closed(0)))
     assert [(o.strategy, o.instrument, o.side, o.quantity) for o in sent] == [
         (make.TREND, make.SPY.id, Side.BUY, 100),
-        (SECOND_STRATEGY, make.SPY.id, Side.SELL, 40),
+        (SECOND_STRATEGY, make.SPY.id, Side.BUY, 20),
         (SECOND_STRATEGY, make.QQQ.id, Side.BUY, 40),
     ]
     for n, order in enumerate(sent):
         send(one, order, n)
         fill(one, order, "100.00")
-    assert one.ledger.quantity(make.SPY.id) == 60
+    assert one.ledger.quantity(make.SPY.id) == 120
     mark = one.mark(make.T0)
     assert mark.equity == sum(b.equity for b in mark.books)
-    assert mark.gross == 60 * 100 + 40 * 50
+    assert mark.gross == 120 * 100 + 40 * 50
 
 
 def test_every_decision_has_its_own_deterministic_order_id() -> None:

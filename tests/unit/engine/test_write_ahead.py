@@ -49,9 +49,9 @@ def on_path(check: Callable[[Life, WriteAhead], Awaitable[T]], script: Script | 
     return asyncio.run(run())
 
 
-async def hold_spy(life: Life, path: WriteAhead) -> None:
+async def hold_spy(life: Life, path: WriteAhead, *closes: float) -> None:
     """Let the order of day 0 be sent and filled."""
-    await path.carry_out(await path.record([make.bars_closed(0)]))
+    await path.carry_out(await path.record([make.bars_closed(0, *closes)]))
     (order,) = (order for order, _ in life.broker.submitted)
     await path.record([message(make.accepted(order.id)), message(execution(order, "100.00"))])
     life.broker.submitted.clear()
@@ -335,11 +335,14 @@ def test_a_failure_in_the_core_halts_and_keeps_what_caused_it() -> None:
 
 
 def test_what_was_decided_before_the_failure_is_not_sent() -> None:
-    """A failure takes back the batch's commands: an order that they held would count as under way for ever."""
+    """A failure takes back the batch's commands: an order that they held would count as under way for ever.
+
+    The second strategy has a view on what never had a bar.
+    """
 
     async def check(life: Life, path: WriteAhead) -> None:
-        await hold_spy(life, path)
-        await path.carry_out(await path.record([make.bars_closed(1)]))
+        await hold_spy(life, path, 100.0)
+        await path.carry_out(await path.record([make.bars_closed(1, 100.0)]))
         assert life.broker.wire == []
         assert [w.state for w in life.storage.orders.values()] == [OrderState.FILLED, OrderState.VOIDED]
 
@@ -350,7 +353,7 @@ def test_what_was_decided_before_the_failure_is_not_sent() -> None:
         life = Life(MemoryStorage(), run=run)
         from tests.fakes import scripted
 
-        life.source = scripted({make.TREND: {0: (1.0, NAN), 1: (0.0, NAN)}, second: {1: ZeroDivisionError("bug")}})
+        life.source = scripted({make.TREND: {0: (1.0, NAN), 1: (0.0, NAN)}, second: {1: (NAN, 1.0)}})
         await check(life, await life.path())
 
     asyncio.run(main())

@@ -17,15 +17,20 @@ from robotrader.model import (
     BorrowReported,
     BreakOpened,
     Cancel,
+    ConditionChanged,
     CorporateActionBooked,
     CorporateActionDue,
+    Crossed,
     DataError,
     ExternalFill,
     ExternalOrder,
     HaltCause,
     HaltReported,
+    HostCondition,
     LinkState,
     MarginPreviewed,
+    MarketDataReported,
+    MarketDataType,
     OrderCanceled,
     OrderConfirmed,
     OrderExpired,
@@ -64,6 +69,7 @@ EVENTS: tuple[AnyEvent, ...] = (
     make.run_started(), Recovered(ts_event=1, ts_init=2, replayed=3, breaks=("a",)),
     RunEnded(**AT, run_id="r", reason="x"),
     make.link(LinkState.READY),
+    ConditionChanged(**AT, condition=HostCondition.DISK, state=TradingState.REDUCING, detail="x"),
     make.bars_closed(), OrderSending(**OF, epoch=1, broker_order_id=2), make.accepted(make.order().id),  # type: ignore[arg-type]
     OrderConfirmed(**OF),  # type: ignore[arg-type]
     OrderSuspended(**OF, reason="x"), OrderPendingCancel(**OF), OrderReplacing(**OF, epoch=1),  # type: ignore[arg-type]
@@ -75,7 +81,8 @@ EVENTS: tuple[AnyEvent, ...] = (
     PositionReported(**AT, account="DU1", instrument=make.SPY.id, quantity=-5, average_cost=Decimal("1.5")),
     AccountReported(**AT, account=Account(id="DU1", cash=Decimal("1.10"))),
     BorrowReported(**AT, instrument=make.SPY.id, level=2.0, shares=300),
-    HaltReported(**AT, instrument=make.SPY.id, halted=True, cause=HaltCause.VOLATILITY),
+    HaltReported(**AT, instrument=make.SPY.id, halted=True, cause=HaltCause.VOLATILITY, limit_state=True),
+    MarketDataReported(**AT, instrument=make.SPY.id, data_type=MarketDataType.DELAYED_FROZEN),
     MarginPreviewed(**OF, initial_after=Decimal("5.10"), error="x"),  # type: ignore[arg-type]
     RequestReceived(ts_event=1, ts_init=2, request_id="r", action=Action.REDUCE, reason="x", actor="me"),
     ExternalFill(**AT, fill=make.filled(make.order()).fill, liquidation=True),
@@ -92,6 +99,7 @@ COMMANDS: tuple[AnyCommand, ...] = (
     CorporateActionBooked(ts_event=1, action="SPY/split/2024-01-03", postings=(
         Posting(strategy=make.TREND, instrument=make.SPY.id, quantity=5, cash=Decimal("0.10")),)),
     PreviewMargin(ts_event=1, order=make.order()),
+    Crossed(ts_event=1, instrument=make.SPY.id, fills=(make.filled(make.order()).fill,)),
     BookAdjusted(ts_event=1, break_id="B1", fills=(make.filled(make.order()).fill,), reason="x", actor="me"),
 )  # fmt: skip
 
@@ -149,7 +157,7 @@ def test_what_happens_once_has_a_key_and_what_may_repeat_has_none() -> None:
         "Recovered", "RunEnded", "OrderConfirmed", "OrderSuspended", "OrderPendingCancel", "OrderReplacing",
         "OrderReplaced", "OrderReplaceRejected", "OrderUnresolved",
         "BorrowFeeCharged", "PositionReported", "AccountReported", "BorrowReported", "HaltReported", "MarginPreviewed",
-        "LinkChanged", "TradingHalted",
+        "ConditionChanged", "LinkChanged", "MarketDataReported", "TradingHalted",
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from robotrader.model import (
     BarSpec,
     BreakOpened,
     Commission,
+    ConditionChanged,
     Fill,
     InstrumentId,
     LinkChanged,
@@ -114,6 +115,9 @@ class FakeReader:
 
     def link(self) -> LinkChanged | None:
         return self.linked
+
+    def conditions(self) -> Sequence[ConditionChanged]:
+        return []
 
     def breaks(self) -> Sequence[BreakOpened]:
         return []

@@ -23,6 +23,7 @@ from robotrader.ports import Inbox, TimeAdvanced
 _log = logging.getLogger(__name__)
 
 _CLOSE_TIMEOUT_S = 5.0
+_TICK_PRICE = 1
 
 
 def _nothing() -> None:
@@ -118,6 +119,7 @@ class IbkrConnection:
         self.lost.listen()
         client: Any = Client(self._wrapper)  # type: ignore[no-untyped-call]
         client.MaxRequests = 0  # ib_async's own throttle lets cancels wait behind everything else
+        client.decoder.handlers[_TICK_PRICE] = self._wrapper.price_tick
         self._client, self.client_id = client, client_id
         self._session.open(asyncio.get_running_loop().create_future())
         login = Login(client, self._session, before)

@@ -5,10 +5,8 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from robotrader.adapters.ibkr.resets import ResetSchedule, Window
-from robotrader.model import NANOS_PER_SECOND, LinkState
-
-MAX_SKEW_S = 2.0
-"""Source: `ibkr.md` 3.1 in the project's knowledge base; beyond it, ages of data and orders mean nothing."""
+from robotrader.model import NANOS_PER_SECOND, LinkState, TradingState
+from robotrader.risk.host import HostLimits
 
 _NEAR_NS = 120 * NANOS_PER_SECOND
 
@@ -26,12 +24,8 @@ class LinkFacts(Struct, frozen=True, kw_only=True):
     sync_wanted: int = 0  # the latest comparison asked for
     sync_done: int = 0
     broken_farms: frozenset[str] = frozenset()
-    skew_s: float = 0.0  # this host's clock ahead of the broker's (negative: behind), for certain
-
-    @property
-    def clock_is_wrong(self) -> bool:
-        """Tell whether times mean nothing: neither what has closed nor how old a price is."""
-        return abs(self.skew_s) > MAX_SKEW_S
+    skew_s: float | None = None  # this host's clock ahead of the broker's (negative: behind), for certain
+    clock: TradingState = TradingState.ACTIVE  # what that lets trading be
 
 
 Judgement = tuple[LinkState, bool, str]
@@ -64,13 +58,34 @@ def _judge_session(facts: LinkFacts, window: Window | None) -> Judgement:
         return LinkState.DISCONNECTED, False, facts.why
     if facts.sync_done < facts.sync_wanted:
         return LinkState.SYNCING, False, f"comparison {facts.sync_wanted} with the broker"
-    if facts.clock_is_wrong:
-        side = "ahead of" if facts.skew_s > 0 else "behind"
-        return LinkState.DEGRADED, False, f"this host's clock is {abs(facts.skew_s):.1f} s {side} the broker's: set it"
+    side = "ahead of" if (facts.skew_s or 0.0) > 0 else "behind"
+    off = f"this host's clock is {abs(facts.skew_s or 0.0):.1f} s {side} the broker's: set it"
+    if facts.clock is TradingState.HALTED:
+        return LinkState.DEGRADED, False, off
     unfit = [f"data farm {name} is broken" for name in sorted(facts.broken_farms)]
+    unfit += [off] if facts.clock is TradingState.REDUCING else []
     if window is not None:
         return LinkState.RESET_WINDOW, True, "; ".join([str(window), *unfit])
     return (LinkState.DEGRADED, True, "; ".join(unfit)) if unfit else (LinkState.READY, True, "all is well")
+
+
+class SkewWatch:
+    """Compare the clocks: the worst of the last `limits.clean_s` counts.
+
+    An answer has whole seconds only, so that many tell more than one, and a skew that comes and goes is one.
+    """
+
+    def __init__(self, limits: HostLimits) -> None:
+        self._limits = limits
+        self._found: list[tuple[int, float]] = []
+
+    def compare(self, now: int, told: int, waited_s: float) -> tuple[float, TradingState]:
+        """Return how far the host's clock is ahead (s), and what that lets trading be; see `skew`."""
+        since = now - self._limits.clean_s * NANOS_PER_SECOND
+        newest = (now, skew(now / NANOS_PER_SECOND, told, waited_s))
+        self._found = [newest, *(found for found in self._found if found[0] > since)]
+        worst = max((s for _, s in self._found), key=abs)
+        return worst, self._limits.of_clocks(worst)
 
 
 def skew(host_s: float, told: int, waited_s: float) -> float:

@@ -60,19 +60,20 @@ class LiveQuotes:
         return translate.watch_quotes(request_id, instrument)
 
     def _take(self, instrument: Instrument, tick: Any) -> None:
-        """Take (type, price, size), (type, size), or the market data type alone."""
+        """Take (type, price, size, attributes), (type, size), or the market data type alone."""
         if isinstance(tick, tuple):
-            self.conditions.hear(instrument.id, tick[0], tick[1])
+            self.conditions.hear(instrument.id, tick[0], tick[1], *tick[3:])
+            self._heard[instrument.id] = self._now()  # IBKR sends what changed: while anything comes, the rest stands
         match tick:
-            case (kind, price, size) if kind in _SIZE_OF:
+            case (kind, price, size, _) if kind in _SIZE_OF:
                 values = {_SIDES[kind]: price, _SIZE_OF[kind]: size}
             case (kind, size) if kind in _SIDES:
                 values = {_SIDES[kind]: size}
             case int():
+                self.conditions.hear_type(instrument.id, tick)
                 (self.delayed.discard if tick == _LIVE else self.delayed.add)(instrument.id)
                 self._sides.pop(instrument.id, None)
                 return
             case _:
                 return
         self._sides.setdefault(instrument.id, {}).update(values)
-        self._heard[instrument.id] = self._now()

@@ -10,10 +10,19 @@ from msgspec import Struct, structs
 from robotrader.adapters.ibkr.budget import LoginBudget
 from robotrader.adapters.ibkr.connection import IbkrConnection, Listener
 from robotrader.adapters.ibkr.errors import ErrorClass, farm
-from robotrader.adapters.ibkr.link import LinkFacts, judge, skew
+from robotrader.adapters.ibkr.link import LinkFacts, SkewWatch, judge
 from robotrader.adapters.ibkr.resets import ResetSchedule
-from robotrader.model import NANOS_PER_SECOND, ConfigError, ConnectionLost, LinkChanged, LinkState, RoboTraderError
+from robotrader.model import (
+    NANOS_PER_SECOND,
+    ConfigError,
+    ConnectionLost,
+    LinkChanged,
+    LinkState,
+    RoboTraderError,
+    TradingState,
+)
 from robotrader.ports import Clock, Inbox
+from robotrader.risk.host import HostLimits
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +31,7 @@ _MAX_REFUSED_S = 60.0  # a closed port costs the gateway nothing, and opens at a
 _JITTER = 0.2
 _SYNC_RETRIES_S = (5.0, 10.0)
 _SHORT_S = 2.0
+_NOTICEABLE_S = 0.5
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
@@ -36,8 +46,9 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 class Supervisor(Listener):
     """The `Link` port over one `IbkrConnection`: reconnect, judge, and ask for comparisons.
 
-    Its `LinkChanged`s reach the inbox only when state, open or sync changes; `ts` is the clock's. The first one of a
-    life is SYNCING with sync 1, or RESET_WINDOW when `open` has to wait.
+    Its `LinkChanged`s reach the inbox only when state, open or sync changes, or while it is open the clocks' skew by
+    half a second; `ts` is the clock's. The first one of a life is SYNCING with sync 1, or RESET_WINDOW when `open` has
+    to wait.
 
     Parameters
     ----------
@@ -46,19 +57,14 @@ class Supervisor(Listener):
         login is counted and no clocks are compared.
     rng : random.Random
         Jitter of the waits between attempts.
+    limits : HostLimits
+        How far the clocks may be apart, and for how long they must have been right.
     """
 
     def __init__(
-        self,
-        connection: IbkrConnection,
-        inbox: Inbox,
-        clock: Clock,
-        endpoint: Endpoint,
-        *,
-        schedule: ResetSchedule | None = None,
-        budget: LoginBudget | None = None,
-        rng: random.Random,
-    ) -> None:
+        self, connection: IbkrConnection, inbox: Inbox, clock: Clock, endpoint: Endpoint, *, rng: random.Random,
+        schedule: ResetSchedule | None = None, budget: LoginBudget | None = None, limits: HostLimits | None = None,
+    ) -> None:  # fmt: skip
         connection.listener = self
         self._connection = connection
         self._inbox = inbox
@@ -67,6 +73,7 @@ class Supervisor(Listener):
         self._timed = not connection.lock_step  # else the clock is the market's
         self._schedule = schedule if self._timed else None
         self._budget = budget if self._timed else None
+        self._skews = SkewWatch(limits or HostLimits())
         self._rng = rng
         self._facts = LinkFacts()
         self._told = LinkChanged(ts_event=0, ts_init=0, state=LinkState.CONNECTING, open=False, reason="")
@@ -155,9 +162,9 @@ class Supervisor(Listener):
         """
         if not self._timed:
             return
-        was_wrong, ahead_s = self._facts.clock_is_wrong, skew(self._clock.now() / NANOS_PER_SECOND, told, waited_s)
-        self._facts = structs.replace(self._facts, skew_s=ahead_s)
-        take_over = self._ask_for_sync if was_wrong and not self._facts.clock_is_wrong else self._note
+        before, (worst, state) = self._facts.clock, self._skews.compare(self._clock.now(), told, waited_s)
+        self._facts = structs.replace(self._facts, skew_s=worst, clock=state)
+        take_over = self._ask_for_sync if before is TradingState.HALTED and state is not before else self._note
         take_over()
 
     async def _reconnect(self) -> None:
@@ -179,7 +186,8 @@ class Supervisor(Listener):
 
     async def _attempt(self) -> None:
         """Try once to open a session."""
-        self._note(ibkr=True, broken_farms=frozenset(), skew_s=0.0)  # told anew, already during the login
+        skew_s = None if self._timed else 0.0  # in lock-step there is one clock
+        self._note(ibkr=True, broken_farms=frozenset(), skew_s=skew_s)  # told anew, already during the login
         where = self._endpoint
         await self._connection.connect(
             where.host, where.port, where.client_id, timeout_s=where.timeout_s, before=self._spend
@@ -225,10 +233,17 @@ class Supervisor(Listener):
         link = self._judge()
         if (link.state, link.open, link.sync) != (self._told.state, self._told.open, self._told.sync):
             _log.warning("link %s: %s", link.state, link.reason)
-            self._told = link
-            self._inbox.put(link)
+        elif not (link.open and link.skew_s is not None and _apart(link.skew_s, self._told.skew_s)):
+            return
+        self._told = link
+        self._inbox.put(link)
 
     def _judge(self) -> LinkChanged:
         now, sync = self._clock.now(), self._facts.sync_wanted
         state, is_open, reason = judge(self._facts, self._schedule, now)
-        return LinkChanged(ts_event=now, ts_init=now, state=state, open=is_open, reason=reason, sync=sync)
+        return LinkChanged(ts_event=now, ts_init=now, state=state, open=is_open, reason=reason, sync=sync,
+                           skew_s=self._facts.skew_s)  # fmt: skip
+
+
+def _apart(skew_s: float, told: float | None) -> bool:
+    return told is None or abs(skew_s - told) >= _NOTICEABLE_S

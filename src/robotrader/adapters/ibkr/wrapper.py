@@ -5,7 +5,7 @@ It swallows every exception, also from callbacks: they only take note, and its e
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from types import SimpleNamespace
 from typing import Any
@@ -108,7 +108,7 @@ class Wrapper:
         self.updateAccountTime = self.accountDownloadEnd = account.pushed
         self.accountUpdateMulti = self._account_value
         self.historicalData = self._history
-        self.realtimeBar = self.priceSizeTick = self.tickSize = lambda number, *values: pending.add(number, values)
+        self.realtimeBar = self.tickSize = lambda number, *values: pending.add(number, values)
         self.tickGeneric, self.pnl = self.tickSize, account.profit
         self.marketDataType = pending.add
         self.openOrderEnd = lambda: pending.end(Question.OPEN_ORDERS)
@@ -121,6 +121,12 @@ class Wrapper:
         if name.startswith("_") or name in _HOOKS:
             raise AttributeError(name)
         return lambda *_anything: None
+
+    def price_tick(self, fields: Sequence[str]) -> None:
+        """Take a price tick in the fields of the wire: ib_async's own decoder drops the attributes, its last one."""
+        _, _, number, kind, price, size, attributes = fields
+        if price:
+            self._pending.add(int(number), (int(kind), float(price), float(size or 0), int(attributes or 0)))
 
     def _open_order(self, order_id: int, contract: Any, order: Any, state: Any) -> None:
         if order.whatIf:  # no order at all

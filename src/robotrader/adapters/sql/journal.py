@@ -3,8 +3,9 @@
 aiosqlite pays seven thread hops a transaction (2-4 ms against 0.5 ms) and its thread breaks seeded replay.
 """
 
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal, NamedTuple
 
@@ -25,6 +26,7 @@ from robotrader.model import (
     BarsClosed,
     ConfigError,
     InvariantViolation,
+    JournalFailure,
     OrderId,
     Position,
     RequestReceived,
@@ -162,18 +164,22 @@ class SqlTransaction:
 class SqlJournal:
     """The journal of the one trader process that writes it. Implements `ports.Journal`.
 
-    `exclusive`: hold it to the end, so that no other trader, on whatever machine, can open it so.
+    `exclusive`: hold it to the end, so that no other trader, on whatever machine, can open it so. `timer` gives
+    seconds that only go forward.
 
     Raises
     ------
     ConfigError
         At once, where the database does not have the schema of this version, or another trader holds it.
     InvariantViolation
-        In use: another process took the journal or wrote to it, the chain is broken, or the
-        database did not take a batch; nothing of that batch is kept.
+        In use: another process took the journal or wrote to it, or the chain is broken.
+    JournalFailure
+        The database did not take a batch; nothing of that batch is kept.
     """
 
-    def __init__(self, database: Database, *, exclusive: bool = False) -> None:
+    def __init__(
+        self, database: Database, *, exclusive: bool = False, timer: Callable[[], float] = time.monotonic
+    ) -> None:
         require_current(database)
         self._database = database
         self._connection = database.write.connect()
@@ -186,6 +192,13 @@ class SqlJournal:
         self._head = _Head(0, GENESIS)
         self._run: _Run | None = None
         self._read_to: int | None = None
+        self._timer = timer
+        self._slowest_s = 0.0
+
+    def slowest_s(self) -> float:
+        """Return the longest that a batch took since this was asked last, s: its wait for the lock, and its writes."""
+        slowest, self._slowest_s = self._slowest_s, 0.0
+        return slowest
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -239,8 +252,13 @@ class SqlJournal:
             raise InvariantViolation("the journal is already in a transaction: one batch at a time")
         if self._connection.invalidated:  # a new connection would hold no lease
             raise InvariantViolation(f"the connection to the journal at {self._database.place} was lost: restart")
-        with self._named("the journal did not take a batch, nothing of it was kept"), self._connection.begin():
+        began = self._timer()
+        failed = "the journal did not take a batch, nothing of it was kept"
+        with self._named(failed, JournalFailure), self._connection.begin():
+            waited_s = self._timer() - began
             yield self._connection
+            began = self._timer()  # what was thought about the batch is no fault of the database
+        self._slowest_s = max(self._slowest_s, waited_s + self._timer() - began)
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
@@ -251,12 +269,12 @@ class SqlJournal:
                 yield connection
 
     @contextmanager
-    def _named(self, failed: str) -> Iterator[None]:
+    def _named(self, failed: str, kind: type[InvariantViolation] = InvariantViolation) -> Iterator[None]:
         try:
             yield
         except SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
-            raise InvariantViolation(f"{failed}: {cause}", place=self._database.place) from error
+            raise kind(f"{failed}: {cause}", place=self._database.place) from error
 
     def _check_writer(self, connection: Connection) -> _Run:
         """Refuse to go on where another process took over: it may hold orders that we do not know."""

@@ -20,6 +20,7 @@ from robotrader.model import (
     BarsClosed,
     BookAdjusted,
     CommissionReported,
+    Crossed,
     Decision,
     Deny,
     ExternalFill,
@@ -82,7 +83,7 @@ def rows_of_command(command: AnyCommand, seq: int) -> Rows:
         case PortfolioMarked():
             yield "account", row_of(command, seq=seq, ts=command.ts_event)
             yield from (("books", row_of(book, seq=seq, ts=command.ts_event)) for book in command.books)
-        case BookAdjusted(fills=fills):
+        case BookAdjusted(fills=fills) | Crossed(fills=fills):
             yield from (("fills", row_of(fill, seq=seq, ts_init=command.ts_event)) for fill in fills)
         case SetTradingState():
             yield "trading_states", row_of(command, seq=seq, ts=command.ts_event)

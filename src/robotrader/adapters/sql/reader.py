@@ -21,6 +21,7 @@ from robotrader.model import (
     Account,
     Bar,
     BreakOpened,
+    ConditionChanged,
     Fill,
     InstrumentId,
     LinkChanged,
@@ -29,6 +30,7 @@ from robotrader.model import (
     OrderState,
     RunStarted,
     SetLimits,
+    TradingState,
     WorkingOrder,
     decode_command,
     decode_event,
@@ -310,6 +312,14 @@ class SqlActivityReader:
 
     def conflicts(self, *, limit: int = 100) -> Sequence[ConflictRow]:
         return self._session.values(ConflictRow, _newest(schema.conflicts, limit))
+
+    def conditions(self) -> Sequence[ConditionChanged]:
+        journal, runs = schema.journal.c, schema.runs.c
+        latest = select(func.max(runs.epoch)).scalar_subquery()
+        changes = select(journal.payload).where(journal.type == "ConditionChanged", journal.epoch == latest)
+        found = (decode_event(row["payload"]) for row in self._session.all(changes.order_by(journal.seq)))
+        last = {event.condition: event for event in found if isinstance(event, ConditionChanged)}
+        return [event for event in last.values() if event.state is not TradingState.ACTIVE]
 
     def limit_changes(self) -> Sequence[SetLimits]:
         journal = schema.journal.c

@@ -22,6 +22,7 @@ from robotrader.simulation.gateway.wire import fields_frame, split
 
 OrderDeed = Literal["expire", "fill late", "locate", "renumber", "vanish"]
 InstrumentDeed = Literal["lend", "liquidate"]
+PassingDeed = Literal["halt", "limit state"]
 _TIME_FORMAT = "%Y%m%d %H:%M:%S"
 _LOCAL = frozenset({"startApi", "reqCurrentTime", "reqIds", "reqManagedAccts"})
 """What a gateway answers by itself, when it has lost its server too."""
@@ -301,12 +302,12 @@ def _to_instrument(deed: InstrumentDeed, stage: Stage, fault: Fault, _on: Occasi
     stage.host.tell(stage.host.desk.intervene(Intervention(deed=deed, instrument=instrument, quantity=fault.quantity)))
 
 
-def _halt(stage: Stage, fault: Fault, _on: Occasion) -> None:
-    """Halt trading in an instrument for a while; `code` is what tick 49 says, a volatility halt unless it is given."""
+def _for_a_while(deed: PassingDeed, stage: Stage, fault: Fault, _on: Occasion) -> None:
+    """Halt an instrument, or bring it into a limit state; `code` is what tick 49 says, a volatility halt by default."""
     instrument = stage.host.book.contracts.one(_stock(fault.symbol)).id
 
     def tell(code: int) -> None:
-        stage.host.tell(stage.host.desk.intervene(Intervention(deed="halt", instrument=instrument, quantity=code)))
+        stage.host.tell(stage.host.desk.intervene(Intervention(deed=deed, instrument=instrument, quantity=code)))
 
     tell(fault.code or _VOLATILITY)
     stage.host.schedule.after(fault.seconds, partial(tell, 0))
@@ -336,6 +337,7 @@ ACTIONS: dict[str, Callable[[Stage, Fault, Occasion], None]] = {
     "session": _session, "correct": _correct, "fill-late": partial(_to_order, "fill late"),
     "vanish": partial(_to_order, "vanish"), "expire": partial(_to_order, "expire"),
     "locate": partial(_to_order, "locate"), "new-perm-id": partial(_to_order, "renumber"),
-    "halt": _halt, "lend": partial(_to_instrument, "lend"), "liquidate": partial(_to_instrument, "liquidate"),
+    "halt": partial(_for_a_while, "halt"), "limit-state": partial(_for_a_while, "limit state"),
+    "lend": partial(_to_instrument, "lend"), "liquidate": partial(_to_instrument, "liquidate"),
     "manual-order": _manual_order, "split": _split,
 }  # fmt: skip

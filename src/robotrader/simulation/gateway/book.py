@@ -24,7 +24,8 @@ class Book:
     """Orders of all clients; every method returns what to tell whom, in order.
 
     `tells_hours`: who orders while the market is closed is told so (399). `binds`: manual orders get an order id
-    as they come, because client 0 asked for it. `halts` has tick 49's value of what was halted ever.
+    as they come, because client 0 asked for it. `halts` has tick 49's value of what was halted ever, `limited` what is
+    in a limit state.
     """
 
     def __init__(self, market: Market, venue: Venue, account: Account, *, tells_hours: bool = False) -> None:
@@ -37,6 +38,7 @@ class Book:
         self.executions: list[Execution] = self.blotter.executions
         self.binds = False
         self.halts: dict[InstrumentId, int] = {}
+        self.limited: set[InstrumentId] = set()
 
     @property
     def idle(self) -> bool:

@@ -81,6 +81,7 @@ ACTIONS = {
     "restart": ("", "seconds [rollback]"), "session": ("", ""),
     "correct": ("", "[by] [quantity]"), "fill-late": ("", ""), "vanish": ("", ""), "expire": ("", ""),
     "locate": ("", ""), "new-perm-id": ("", ""), "lend": ("", "symbol quantity"), "halt": ("", "symbol seconds [code]"),
+    "limit-state": ("", "symbol seconds"),
     "split": ("", "symbol new [old]"), "liquidate": ("", "symbol [quantity]"),
     "manual-order": ("", "symbol quantity [side] [price]"),
 }  # fmt: skip

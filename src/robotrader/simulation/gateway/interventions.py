@@ -119,6 +119,12 @@ def _halt(book: Book, i: Intervention) -> list[Report]:
     return []
 
 
+def _limit_state(book: Book, i: Intervention) -> list[Report]:
+    """Mark an instrument's quotes as past their limit, or no longer: it goes on trading."""
+    (book.limited.add if i.quantity else book.limited.discard)(i.instrument)
+    return []
+
+
 def _split(book: Book, i: Intervention) -> list[Report]:
     """Give `new` units for `old` ones, at `price` a new unit; orders stay as they are: their owner has to know."""
     if i.price is None or min(i.new, i.old) < 1:
@@ -178,6 +184,7 @@ def _sums(executions: list[Execution]) -> tuple[int, Decimal]:
 
 _DEEDS: dict[str, Callable[[Book, Intervention], list[Report]]] = {
     "bind": _bind, "correct": _correct, "expire": _expire, "fill late": _fill_late, "halt": _halt,
-    "lend": _lend, "liquidate": _liquidate, "locate": _locate, "order manually": _order_manually, "renumber": _renumber,
-    "restart": _restart, "roll back": _restart, "split": _split, "vanish": _vanish,
+    "lend": _lend, "limit state": _limit_state, "liquidate": _liquidate, "locate": _locate,
+    "order manually": _order_manually, "renumber": _renumber, "restart": _restart, "roll back": _restart,
+    "split": _split, "vanish": _vanish,
 }  # fmt: skip

@@ -19,6 +19,8 @@ _DELAYED = {0: 69, 1: 66, 2: 67, 3: 70, 4: 68, 5: 71, 6: 72, 7: 73, 8: 74, 9: 75
 """Tick types of delayed data by those of live data."""
 _PRICE, _SIZE, _GENERIC, _TEXT = "1\x006\x00", "2\x006\x00", "45\x006\x00", "46\x006\x00"
 _IN_SHARES = 159
+_EXECUTABLE, _PAST_LIMIT = 1, 2
+"""Bits of a price tick's attributes: fit for automatic execution; beyond the day's limit."""
 _RT_VOLUME, _SHORTABLE = "233", "236"
 _EASY_TO_BORROW = 1_000
 _GENERIC_TICK = re.compile(r"mdoff|[0-9]{3}(:[A-Z+]+)?")
@@ -32,15 +34,18 @@ def _size(price: Decimal, tick: Decimal, version: int) -> str:
 
 
 @lru_cache(4096)
-def ticks(quote: Quote, tick: Decimal, version: int, *, delayed: bool) -> tuple[tuple[str, str], ...]:
+def ticks(
+    quote: Quote, tick: Decimal, version: int, *, delayed: bool, limited: bool = False
+) -> tuple[tuple[str, str], ...]:
     """Return the messages of a quote, each as what stands before its ticker id and what stands after."""
 
     def row(kind: str, number: int, *values: object) -> tuple[str, str]:
         return kind, "\0".join(map(str, (_DELAYED[number] if delayed else number, *values, "")))
 
     found = []
-    sides = ((1, 0, quote.last - tick, 1), (2, 3, quote.last + tick, 1), (4, 5, quote.last, 0))
-    for number, size_number, price, mask in sides:  # 1: fit for automatic execution
+    shown = _EXECUTABLE | (_PAST_LIMIT if limited else 0)
+    sides = ((1, 0, quote.last - tick, shown), (2, 3, quote.last + tick, shown), (4, 5, quote.last, 0))
+    for number, size_number, price, mask in sides:
         size = _size(price, tick, version)
         found += [row(_PRICE, number, format(price, "f"), size, mask), row(_SIZE, size_number, size)]
     session = ((6, quote.high), (7, quote.low), (9, quote.previous), (14, quote.open))
@@ -73,7 +78,8 @@ def _quotes(book: Book, to: Connection, request: Request) -> None:
         raise Refused(101, "Max number of tickers has been reached")
 
     def moment() -> object:
-        return book.market.now, book.shortable(instrument.id), book.halts.get(instrument.id)
+        limited = instrument.id in book.limited
+        return book.market.now, book.shortable(instrument.id), book.halts.get(instrument.id), limited
 
     stream = Stream(moment, _level_one(book, to, req_id, (instrument, generics)))
     opening = [fields_frame(58, 1, req_id, 3 if late else 1), fields_frame(81, req_id, instrument.tick, "9c0001", 3)]
@@ -101,7 +107,8 @@ def _level_one(book: Book, to: Connection, req_id: int, wanted: tuple[Instrument
         if halted:  # the tape stands still
             yield _GENERIC, f"{_DELAYED[49] if late else 49}\0{halted}\0"
         elif quote is not None:
-            yield from ticks(quote, instrument.tick, version, delayed=late)
+            limited = instrument.id in book.limited
+            yield from ticks(quote, instrument.tick, version, delayed=late, limited=limited)
             if _RT_VOLUME in generics and not late:
                 yield _TEXT, _trade(quote, instrument.tick, version)
         if _SHORTABLE in generics:

@@ -84,12 +84,13 @@ class Intervention(Struct, frozen=True, kw_only=True, tag="intervention", tag_fi
     """What happens to orders and executions without any client's request, and client 0's wish to bind manual orders.
 
     `instrument`, `quantity`, `price`, `exec_id`, `order`, `new` for `old` units and the ids name what it is about, as
-    far as the deed needs them: see `interventions`. The `quantity` of a halt is tick 49's value, 0 ends it.
+    far as the deed needs them: see `interventions`. The `quantity` of a halt is tick 49's value, 0 ends it and a
+    limit state.
     """
 
     deed: Literal[
-        "bind", "correct", "expire", "fill late", "halt", "lend", "liquidate", "locate", "order manually", "renumber",
-        "restart", "roll back", "split", "vanish",
+        "bind", "correct", "expire", "fill late", "halt", "lend", "limit state", "liquidate", "locate",
+        "order manually", "renumber", "restart", "roll back", "split", "vanish",
     ]  # fmt: skip
     client_id: int = 0
     order_id: int = 0

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from robotrader.adapters.ibkr.link import LinkFacts, judge, skew
+from robotrader.adapters.ibkr.link import LinkFacts, SkewWatch, judge, skew
 from robotrader.adapters.ibkr.resets import ResetSchedule
-from robotrader.model import NANOS_PER_SECOND
+from robotrader.model import NANOS_PER_SECOND, TradingState
+from robotrader.risk.host import HostLimits
 
 SCHEDULE = ResetSchedule()
 
@@ -20,6 +21,7 @@ NOON = at("2026-04-14T12:00")  # a Tuesday
 UP: dict[str, Any] = {"session": True, "sync_wanted": 2, "sync_done": 2}
 REFUSED: dict[str, Any] = {"why": "nothing listens", "refused": NOON}
 FARM = {"broken_farms": frozenset({"usfarm"})}
+OFF, WRONG = {"clock": TradingState.REDUCING}, {"clock": TradingState.HALTED}
 
 TABLE = [
     # facts, time, state, open, part of the reason
@@ -36,10 +38,11 @@ TABLE = [
     (UP, NOON, "READY", True, ""),
     ({**UP, "refused": NOON, "not_before": NOON}, NOON, "READY", True, ""),  # of the time without a session
     ({**UP, **FARM}, NOON, "DEGRADED", True, "usfarm is broken"),
-    ({**UP, "skew_s": 2.0}, NOON, "READY", True, ""),
-    ({**UP, "skew_s": 2.1}, NOON, "DEGRADED", False, "2.1 s ahead of the broker's"),
-    ({**UP, "skew_s": -2.1}, NOON, "DEGRADED", False, "2.1 s behind the broker's"),
-    ({**UP, **FARM, "skew_s": 9.0}, at("2026-04-14T23:46"), "DEGRADED", False, "this host's clock is 9.0 s"),
+    ({**UP, "skew_s": 0.5}, NOON, "READY", True, ""),
+    ({**UP, "skew_s": 0.6, **OFF}, NOON, "DEGRADED", True, "0.6 s ahead of the broker's"),
+    ({**UP, "skew_s": 2.1, **WRONG}, NOON, "DEGRADED", False, "2.1 s ahead of the broker's"),
+    ({**UP, "skew_s": -2.1, **WRONG}, NOON, "DEGRADED", False, "2.1 s behind the broker's"),
+    ({**UP, **FARM, "skew_s": 9.0, **WRONG}, at("2026-04-14T23:46"), "DEGRADED", False, "this host's clock is 9.0 s"),
     (UP, at("2026-04-14T23:42:59"), "READY", True, ""),
     (UP, at("2026-04-14T23:43:00"), "RESET_WINDOW", True, "restart of the gateway, 03:45 to 03:50 UTC"),
     (UP, at("2026-04-14T23:49:59"), "RESET_WINDOW", True, ""),
@@ -104,3 +107,20 @@ def test_skew_is_what_neither_cut_off_fractions_nor_delay_explain(
     host_s: float, waited_s: float, certain_s: float
 ) -> None:
     assert skew(host_s, 1000, waited_s) == pytest.approx(certain_s)
+
+
+def test_the_worst_of_the_last_minute_counts() -> None:
+    watch = SkewWatch(HostLimits())
+
+    def beat(second: float, ahead_s: float) -> tuple[float, str]:
+        worst, state = watch.compare(NOON + round(second * NANOS_PER_SECOND), round(NOON / 1e9 + second - ahead_s), 0.0)
+        return round(worst, 3), state
+
+    assert beat(0, 0) == (0.0, "ACTIVE")
+    assert beat(5.5, 1.5) == (0.5, "ACTIVE")  # told in whole seconds: half a second of it is certain
+    assert beat(10, 2) == (1.0, "REDUCING")
+    assert beat(15, 3) == (2.0, "REDUCING")
+    assert beat(20, -3) == (-3.0, "HALTED")
+    assert beat(25, 0) == (-3.0, "HALTED")
+    assert beat(79, 0) == (-3.0, "HALTED")
+    assert beat(80, 0) == (0.0, "ACTIVE")

@@ -18,7 +18,9 @@ from robotrader.model import (
     AnyEvent,
     BarsClosed,
     BookAdjusted,
+    ConditionChanged,
     CorporateActionBooked,
+    Crossed,
     DataError,
     Deny,
     ExternalFill,
@@ -43,7 +45,7 @@ from robotrader.model import (
     decode_event,
 )
 from robotrader.ports import JournalRow
-from robotrader.risk.halt import NO_LINK, TradingStates
+from robotrader.risk.halt import TradingStates
 
 _TABLES = ("orders", "order_states", "fills", "commissions", "positions", "account", "books", "conflicts")
 _SHOWN = 3
@@ -131,9 +133,9 @@ class Standing:
     def take(self, record: Record) -> WorkingOrder | None:
         """Take one record in; return the order that it concerns as it is then, None if it concerns none."""
         match record:
-            case RunStarted() | LinkChanged() | SetTradingState() | SetLimits() | BarsClosed():
+            case RunStarted() | LinkChanged() | ConditionChanged() | SetTradingState() | SetLimits() | BarsClosed():
                 self._frame(record)
-            case BookAdjusted(fills=fills):
+            case BookAdjusted(fills=fills) | Crossed(fills=fills):
                 for fill in fills:
                     self._book(fill)
             case CorporateActionBooked(postings=postings):
@@ -147,14 +149,19 @@ class Standing:
                 return self._order(record)
         return None
 
-    def _frame(self, record: RunStarted | LinkChanged | SetTradingState | SetLimits | BarsClosed) -> None:
+    def _frame(
+        self, record: RunStarted | LinkChanged | ConditionChanged | SetTradingState | SetLimits | BarsClosed
+    ) -> None:
         match record:
             case RunStarted():
-                self.limits, self.states.link = record.limits, NO_LINK
+                self.limits = record.limits
+                self.states.begin()
             case SetLimits():
                 self.limits = record.limits
             case LinkChanged():
                 self.states.link = record.trading, f"the link is {record.state}"
+            case ConditionChanged():
+                self.states.conditions[record.condition] = record.state, record.detail
             case SetTradingState():
                 self.states.set((record.strategy, record.instrument), record.state, record.reason)
             case BarsClosed():
