@@ -15,6 +15,7 @@ from robotrader.model import NANOS_PER_SECOND
 
 _IBKR = ZoneInfo("America/New_York")
 _DAY = timedelta(days=1)
+_HOUR_NS = 3_600 * NANOS_PER_SECOND
 _FRIDAY, _SUNDAY = 4, 6
 _RESTART_LASTS_NS = 5 * 60 * NANOS_PER_SECOND
 _NIGHTLY = time(0, 15), time(1, 45)
@@ -53,11 +54,12 @@ class ResetSchedule(Struct, frozen=True, kw_only=True):
 
     def window(self, ts: int) -> Window | None:
         """Return the window that `ts` (ns UTC) is in; of several, the one that ends last."""
-        return max((w for w in self._around(ts) if w.start <= ts < w.end), key=lambda w: w.end, default=None)
+        near = _within(self, ts // _HOUR_NS)
+        return max((w for w in near if w.start <= ts < w.end), key=lambda w: w.end, default=None) if near else None
 
     def next_window(self, ts: int) -> Window:
         """Return the window that begins next after `ts`."""
-        return min((w for w in self._around(ts) if w.start > ts), key=lambda w: w.start)
+        return min((w for w in _around(self, ts) if w.start > ts), key=lambda w: w.start)
 
     def login_needed(self, ts: int, *, opened: int | None, refused: int) -> str:
         """Return why a person must log in, empty if nothing says so.
@@ -80,18 +82,26 @@ class ResetSchedule(Struct, frozen=True, kw_only=True):
             return "the gateway did not come back within 15 min after its reset: log in, or start it"
         return ""
 
-    def _around(self, ts: int) -> Iterator[Window]:
-        """Yield the windows of the days around `ts`: every one it is in, and the next one."""
-        today = datetime.fromtimestamp(ts // NANOS_PER_SECOND, UTC).date()
-        for k in (-2, -1, 0, 1, 2):  # the date that it is anywhere, and one more on either side
-            yield from _windows(self, today + k * _DAY)
-
     @staticmethod
     def _last_login(ts: int) -> int:
         today = datetime.fromtimestamp(ts // NANOS_PER_SECOND, _IBKR).date()
         sunday = today - _DAY * ((today.weekday() - _SUNDAY) % 7)
         due = _nanos(datetime.combine(sunday, _LOGIN, _IBKR))
         return due if due <= ts else _nanos(datetime.combine(sunday - 7 * _DAY, _LOGIN, _IBKR))
+
+
+def _around(schedule: ResetSchedule, ts: int) -> Iterator[Window]:
+    """Yield the windows of the days around `ts`: every one it is in, and the next one."""
+    today = datetime.fromtimestamp(ts // NANOS_PER_SECOND, UTC).date()
+    for k in (-2, -1, 0, 1, 2):  # the date that it is anywhere, and one more on either side
+        yield from _windows(schedule, today + k * _DAY)
+
+
+@lru_cache(maxsize=4)
+def _within(schedule: ResetSchedule, hour: int) -> tuple[Window, ...]:
+    """Return the windows that have a part of an hour: it is asked about every few seconds."""
+    start = hour * _HOUR_NS
+    return tuple(w for w in _around(schedule, start) if w.start < start + _HOUR_NS and w.end > start)
 
 
 @lru_cache(maxsize=16)

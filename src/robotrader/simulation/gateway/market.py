@@ -73,10 +73,10 @@ class Market:
         first = first_rows(panel)
         self.opens = [self._opened[r] for r in first]
         self.closes = [self._ends[r - 1] for r in (*first[1:], len(self._ends))]
-        self.now = self.opens[0] - _HOUR if start is None else start
+        self.now = self.traded = self.opens[0] - _HOUR if start is None else start
         self._row = bisect_right(self._ends, self.now)
         self._series: dict[InstrumentId, Series] = {}
-        self._quotes: dict[tuple[InstrumentId, int], Quote | None] = {}
+        self._quotes: dict[InstrumentId, Quote | None] = {}
         self.last = {iid: price for iid in self.instruments if (price := self.last_close(iid)) is not None}
 
     def last_close(self, instrument: InstrumentId) -> float | None:
@@ -123,15 +123,13 @@ class Market:
             row = self._row
             start, end = max(self.now, self._opened[row]), min(until, self._ends[row])
             bars = self._bars(row, start, end)
-            self.now = end
+            self.now = self.traded = end
             self._quotes.clear()
             self.last.update((bar.instrument, bar.close) for bar in bars)
             closed = end == self._ends[row]
             self._row += closed
             yield Segment(start, end, bars, closed and self._ends[row] == self.closes[bisect_left(self.closes, end)])
-        if until > self.now:
-            self.now = until
-            self._quotes.clear()
+        self.now = max(self.now, until)
 
     def series(self, instrument: InstrumentId) -> Series:
         """Return all bars of an instrument, also those to come."""
@@ -161,10 +159,11 @@ class Market:
 
     def quote(self, instrument: InstrumentId, late_ns: int = 0) -> Quote | None:
         """Return what is known of an instrument now, or was known `late_ns` ago; None before its first bar."""
-        key = instrument, late_ns
-        if key not in self._quotes:
-            self._quotes[key] = self._quote(instrument, self.now - late_ns)
-        return self._quotes[key]
+        if late_ns:
+            return self._quote(instrument, self.now - late_ns)
+        if instrument not in self._quotes:  # while nothing trades, it stays as it is
+            self._quotes[instrument] = self._quote(instrument, self.now)
+        return self._quotes[instrument]
 
     def _quote(self, iid: InstrumentId, at: int) -> Quote | None:
         series, session = self.series(iid), bisect_left(self.opens, at) - 1

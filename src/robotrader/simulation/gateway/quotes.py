@@ -79,7 +79,8 @@ def _quotes(book: Book, to: Connection, request: Request) -> None:
 
     def moment() -> object:
         limited = instrument.id in book.limited
-        return book.market.now, book.shortable(instrument.id), book.halts.get(instrument.id), limited
+        shown = book.market.now if late else book.market.traded
+        return shown, book.shortable(instrument.id), book.halts.get(instrument.id), limited
 
     stream = Stream(moment, _level_one(book, to, req_id, (instrument, generics)))
     opening = [fields_frame(58, 1, req_id, 3 if late else 1), fields_frame(81, req_id, instrument.tick, "9c0001", 3)]
