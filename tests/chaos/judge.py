@@ -147,7 +147,7 @@ def _protected(played: Played) -> Iterator[str]:
     for book in (b for b in played.trader.ledger.books if b.strategy != EXTERNAL):
         for iid in {w.order.instrument for w in played.trader.orders}:
             held = dict(book.held()).get(iid, 0)
-            mine = played.trader.orders.of(book.strategy, iid)
+            mine = played.trader.orders.of(iid, book.strategy)
             if any(not w.order.purpose.protective or w.order.ts_event >= last for w in mine):
                 continue
             stops = sum(-w.order.side.sign * w.leaves for w in mine if w.order.purpose is Purpose.STOP_LOSS)

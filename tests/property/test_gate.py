@@ -1,6 +1,7 @@
 """The gate: tighter limits never let more through, and reducing means reducing whatever then fills."""
 
 import itertools
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -42,9 +43,15 @@ def higher_is_tighter(kind: Any) -> Any:
     return tighter_number(kind).map(lambda pair: pair if None in pair else pair[::-1])
 
 
+def make_day(n: int) -> date:
+    """Return a day by its distance to that of the orders."""
+    return date(1970, 1, 1) + timedelta(days=make.T0 // (86_400 * 10**9) + n)
+
+
 ratio = st.integers(0, 100).map(lambda n: D(n) / 100)
 part = st.integers(0, 100).map(lambda n: n / 100)
 seconds = st.integers(0, 10).map(float)
+few_messages = st.integers(0, 30)
 switch = st.sampled_from([(None, None), (None, True), (False, True), (True, True)])
 LIMITS = {
     "max_order_quantity": tighter_number(st.integers(0, 300)),
@@ -76,6 +83,9 @@ LIMITS = {
     "max_strategies_gross_ratio": tighter_number(ratio),
     "max_group_ratio": tighter_number(ratio),
     "max_order_efficiency": tighter_number(seconds),
+    "order_efficiency_floor": st.tuples(few_messages, few_messages).map(lambda pair: (max(pair), min(pair)))
+    | few_messages.map(lambda n: (n, None)),
+    "intraday_margin_from": higher_is_tighter(st.sampled_from([make_day(n) for n in range(-1, 3)])),
     "soft_daily_loss_ratio": tighter_number(ratio),
     "max_daily_loss_ratio": tighter_number(ratio),
     "max_drawdown_ratio": tighter_number(ratio),
@@ -111,7 +121,8 @@ GROUPS: dict[str, st.SearchStrategy[Any]] = {
     "session": st.builds(Session, executes=age, opens=age, closes=age),
     "borrow": st.builds(Borrow, level=st.none() | st.floats(0, 9), shares=st.none() | st.integers(0, 900),
                         fee_rate=st.none() | st.floats(0, 1), age_ns=age),
-    "margin": st.builds(Margin, net_liquidation=maybe_money, excess_liquidity=maybe_money, excess_after=maybe_money),
+    "margin": st.builds(Margin, net_liquidation=maybe_money, excess_liquidity=maybe_money, excess_after=maybe_money,
+                        day_trades=few),
     "exposures": st.none() | st.builds(
         Exposures, money.map(abs), money, money, st.just(()) | money.map(lambda m: (("tech", abs(m)),))),
     "budget": st.builds(Budget, allocated=maybe_money, others=maybe_money, position=few, open_buy=few, open_sell=few,

@@ -36,6 +36,14 @@ class Short(Flip):
         return _everywhere(np.where(_day_of_month(panel) % 2 == 0, -0.5, -1.0), panel)
 
 
+class Hold(Flip):
+    """Hold everything for ever."""
+
+    def signals(self, panel: Panel) -> Floats:
+        """Return 1."""
+        return _everywhere(np.ones(len(panel.ts)), panel)
+
+
 class Waves(Flip):
     """Begin, add, take off, turn round, end: a day each, again and again."""
 
@@ -58,6 +66,12 @@ class Minutes(Flip):
         return _everywhere(self.STRENGTHS[minutes // 5 % len(self.STRENGTHS)], panel)
 
 
+class Turncoat(Minutes):
+    """Do as `Minutes` does until five past, and then turn round."""
+
+    STRENGTHS = np.array([0.5, -1.0, 0.5, 0.0])
+
+
 class Seesaw(Minutes):
     """Hold the one half of the instruments for five minutes, then the other half."""
 
@@ -65,7 +79,8 @@ class Seesaw(Minutes):
         """Return 1 for the half whose turn it is, 0 for the other."""
         turns = panel.ts // BarSpec.MINUTE.nanos // 5
         places = np.arange(len(panel.instruments))
-        return ((turns[:, None] + places) % 2 == 0).astype(np.float64)
+        held: Floats = ((turns[:, None] + places) % 2 == 0).astype(np.float64)
+        return held
 
 
 def _days(panel: Panel) -> NDArray[np.datetime64]:

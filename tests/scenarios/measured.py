@@ -11,6 +11,7 @@ from robotrader.model import (
     AnyCommand,
     AnyEvent,
     BreakOpened,
+    ConditionChanged,
     Deny,
     ExternalFill,
     ExternalOrder,
@@ -29,6 +30,7 @@ from tests.scenarios.script import Scenario
 
 Scope = tuple[str | None, str | None]
 _LINK: Scope = ("the link", None)
+_MACHINE: Scope = ("the machine", None)
 
 
 class Measured(Struct, frozen=True, kw_only=True):
@@ -59,6 +61,9 @@ def measure(scenario: Scenario, outcome: Outcome) -> Measured:
                      cap=scenario.expect.max_loss, state="")  # fmt: skip
     if scenario.breach is not None:
         whole = _since(scenario.breach, outcome, whole)
+        if whole.noticed is None and scenario.expect.ended:
+            ended = outcome.ended_at - scenario.breach
+            whole = structs.replace(whole, noticed=ended, by="the trader ends", stopped=ended)
     for _, record in outcome.trail:
         if isinstance(record, SetTradingState):
             halted[_scope(record)] = record.state
@@ -116,7 +121,11 @@ def _sign(record: object) -> str:
     return next((words for kind, words in _SIGNS.items() if isinstance(record, kind)), "")
 
 
-_WORDS: dict[type, str] = {LinkChanged: "link", HaltReported: "the exchange halts"}
+_WORDS: dict[type, str] = {
+    LinkChanged: "link",
+    HaltReported: "the exchange halts",
+    ConditionChanged: "the machine",
+}
 _SIGNS: dict[type, str] = {
     Deny: "risk refuses",
     BreakOpened: "ticket",
@@ -131,9 +140,9 @@ def _scope(record: SetTradingState) -> Scope:
 
 
 def _state(record: object) -> tuple[Scope, TradingState] | None:
-    """Return scope and state where a record changes what may be sent; the link has a scope of its own, all orders.
+    """Return scope and state where a record changes what may be sent.
 
-    A daily reset is no sign of anything.
+    Link and machine have scopes of their own, for all orders. A daily reset is no sign of anything.
     """
     if isinstance(record, SetTradingState):
         return _scope(record), record.state
@@ -141,16 +150,18 @@ def _state(record: object) -> tuple[Scope, TradingState] | None:
         return (None, record.instrument), TradingState.HALTED if record.halted else TradingState.ACTIVE
     if isinstance(record, LinkChanged) and record.state is not LinkState.RESET_WINDOW:
         return _LINK, record.trading
+    if isinstance(record, ConditionChanged):
+        return _MACHINE, record.state
     return None
+
+
+_COLUMNS = ("scenario", "first sign", "detected after", "stopped after", "entries since", "sent while halted",
+            "loss / cap", "state at the end", "planted bug that fails it")  # fmt: skip
 
 
 def table(found: Iterable[Measured]) -> str:
     """Return the table as Markdown."""
-    lines = [
-        "| scenario | first sign | detected after | stopped after | entries since | sent while halted | loss / cap "
-        "| state at the end | planted bug that fails it |",
-        "|---" * 9 + "|",
-    ]
+    lines = [f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|"]
     for m in found:
         cells = (
             f"{m.id} {m.title}", m.by or "–", _seconds(m.noticed), _seconds(m.stopped), _count(m.entries),

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from robotrader.adapters.ibkr.heartbeat import TimeRequests
 from robotrader.adapters.ibkr.kill import KillDesk
 from robotrader.adapters.ibkr.resets import ResetSchedule
 from robotrader.adapters.ibkr.supervisor import Supervisor
+from robotrader.adapters.ibkr.wrapper import Wrapper
 from robotrader.adapters.sql import journal
 from robotrader.adapters.sql.journal import SqlJournal
 from robotrader.bootstrap import data, trading
@@ -34,7 +35,7 @@ from robotrader.engine.recovery import Unsettled, unsettled
 from robotrader.engine.trader import Trader
 from robotrader.engine.write_ahead import WriteAhead
 from robotrader.model import HostCondition, InvariantViolation, Order, OrderFilled, OrderState, RunStarted, SessionTable
-from robotrader.ports import HostFacts
+from robotrader.ports import BrokerMessage, HostFacts
 from robotrader.risk import checks, gate
 from robotrader.risk import host as risk_host
 from robotrader.risk.host import HostLimits
@@ -293,7 +294,8 @@ def winter_time_for_ever(patch: Patch) -> None:
 
 
 def _in_winter(ts: int) -> int:
-    return ts + round(datetime.fromtimestamp(ts // 10**9, EXCHANGE).dst().total_seconds()) * 10**9
+    summer = datetime.fromtimestamp(ts // 10**9, EXCHANGE).dst() or timedelta()
+    return ts + round(summer.total_seconds()) * 10**9
 
 
 def _sessions_by(patch: Patch, change: Callable[[SessionTable], SessionTable]) -> None:
@@ -304,6 +306,22 @@ def _sessions_by(patch: Patch, change: Callable[[SessionTable], SessionTable]) -
 def units_survive_a_split(patch: Patch) -> None:
     """Bring prices into new units, and leave what is held as it was."""
     patch.setattr(CorporateActions, "_convert", lambda *_: ())
+
+
+def ask_for_no_hash(patch: Patch) -> None:
+    """Take the code that is there for the code that was meant."""
+    patch.setattr(trading, "_attest", lambda *_: None)
+
+
+def every_tick_waits(patch: Patch) -> None:
+    """Bring each tick to the trader, as if it were a message about an order."""
+
+    def price_tick(self: Wrapper, fields: Sequence[str]) -> None:
+        self._inbox.put(BrokerMessage(name="tickPrice", fields={"value": fields[4]}))
+        telling(self, fields)
+
+    telling = Wrapper.price_tick
+    patch.setattr(Wrapper, "price_tick", price_tick)
 
 
 def count_no_rejects(patch: Patch) -> None:
@@ -390,7 +408,7 @@ MUTANTS: dict[str, Callable[[Patch], None]] = {
         forget_corporate_actions, trust_every_jump, no_size_limits, count_no_rejects, take_every_bar,
         every_day_ends_at_four, no_loss_limits, trade_into_halts, believe_any_price, retired_code_may_trade,
         order_again_what_did_not_fill, follow_the_file, flatten_without_the_stop, winter_time_for_ever,
-        units_survive_a_split,
+        units_survive_a_split, ask_for_no_hash, every_tick_waits,
         a_full_disk_is_no_halt, a_disk_has_room, a_slow_journal_is_only_slow,
     )
 }  # fmt: skip

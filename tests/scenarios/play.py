@@ -87,6 +87,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     verified: VerifyReport
     start: int
     ended: str
+    ended_at: float
     logins: Sequence[int]
     loss: Decimal
     trader: Trader
@@ -226,7 +227,7 @@ class _Stage:
         self._shift = 0.0
         self._panel = _market(scenario)
         self._probes: dict[float, dict[str, Any]] = {}
-        self._reason = ""
+        self._reason, self._ended_at = "", 0.0
         self._lives = 0
         self._flattened: list[dict[str, int]] = []
         self._over = asyncio.Event()
@@ -283,7 +284,15 @@ class _Stage:
         stop, kill = asyncio.Event(), self._kills[0] if self._kills else None
         with mortal(self._loop, kill) as died:
             task = self._loop.create_task(
-                _ended(bootstrap.trade(self._settings(port), self._trader, stop=stop, now=self._now))
+                _ended(
+                    bootstrap.trade(
+                        self._settings(port),
+                        self._trader,
+                        stop=stop,
+                        now=self._now,
+                        accept_code=self._scenario.accept_code,
+                    )
+                )
             )
             waits = self._loop.create_task(died.wait())
             await asyncio.wait({task, waits}, timeout=end - self._loop.time(), return_when=asyncio.FIRST_COMPLETED)
@@ -292,7 +301,7 @@ class _Stage:
                 task.cancel()  # the closest to a kill that leaves this process alive: nothing is finished in order
             stop.set()
             with contextlib.suppress(asyncio.CancelledError):
-                self._reason = await task
+                self._reason, self._ended_at = await task, self._loop.time()
         return self._kills.pop(0) if died.is_set() else None
 
     async def _flatten(self, port: int) -> None:
@@ -405,7 +414,8 @@ class _Stage:
             events=[decode_event(r.payload) for r in rows if r.kind == "event"],
             commands=[decode_command(r.payload) for r in rows if r.kind == "command"], rivals=rivals,
             killed=len(self._scenario.kills) - len(self._kills), stops=dict(stops),
-            verified=bootstrap.verify(self._trader), ended=self._reason, loss=CASH - worth, probes=self._probes,
+            verified=bootstrap.verify(self._trader), ended=self._reason, ended_at=self._ended_at,
+            loss=CASH - worth, probes=self._probes,
             flattened=self._flattened, waiting=max(self._waited, default=0),
             logins=[json.loads(line)["ts"] for line in (self._trader / bootstrap.LOGINS).read_text().split()],
             trader=replay(rows, trailing_source).trader,

@@ -192,7 +192,8 @@ class Scenario(_Part, frozen=True, kw_only=True):
     `sizer` (None: a fixed number of units); `risk` has limits in place of the paper profile's.
     `bars` is their length: the market's, and that of the strategy's decisions.
     `retired` are the copies whose stage is RETIRED, by their numbers. `risk_later` is what the configuration says of
-    risk after the first restart, `strategy_later` the class that stands under the strategy's name then. At each of
+    risk after the first restart, `strategy_later` the class that stands under the strategy's name then, which
+    `accept_code` starts in spite of that. At each of
     `flattens` the trader is ended, as the kill path does, and `robotrader flatten` takes its place, then it is started.
     `breach` is the second in which it goes wrong, where there is one: from then on is measured how fast it is stopped.
     `mutant` names the planted bug under which the scenario must fail.
@@ -235,6 +236,7 @@ class Scenario(_Part, frozen=True, kw_only=True):
     retired: tuple[int, ...] = ()
     risk_later: dict[str, str] = {}
     strategy_later: str = ""
+    accept_code: bool = False
     flattens: tuple[float, ...] = ()
 
 

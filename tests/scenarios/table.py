@@ -63,7 +63,7 @@ CASES = (
     _case("326, client id in use", _on("startApi", "refuse", nth=2, times=3, code=326), Fault(at=CLOSE, do="reset")),
     _case("100, over the message rate, then closed", Fault(at=CLOSE, do="error", code=100, close=True)),
     _case("162, history pacing", _on("reqHistoricalData", "refuse", nth=2, times=2, code=162)),
-    _case("clock 10 s off", Fault(at=CLOSE, do="skew", seconds=10)),
+    _case("clock 10 s off", Fault(at=CLOSE, do="skew", seconds=10), halts=True),
     _case("openOrder and orderStatus lost", _on("openOrder", "drop", times=2), _on("orderStatus", "drop", times=2)),
     _case(  # also of the answers to comparisons: an order that none of them shows stays unknown
         "callbacks 20 s late",

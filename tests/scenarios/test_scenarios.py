@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from robotrader.bootstrap.trading import STOPPED
 from tests.scenarios.judge import failures
 from tests.scenarios.mutants import MUTANTS
 from tests.scenarios.play import play
 from tests.scenarios.script import all_files, read
 
-_LONG = {"S53-syncing", "S55-degraded", "S58-week"}
+_LONG = {"S16-reverse-split", "S17-daylight-saving", "S53-syncing", "S55-degraded", "S58-week"}
 _UNDER_MUTANTS = {"S10-id-rollback", "S14-order-not-lost", "S29-liquidation", "S33-cancel-race", "S44-order-storm"}
 """A sample; `make scenarios` plays the long ones too, and all of them under their mutants."""
 
@@ -31,6 +33,12 @@ def test_the_scenario_fails_under_its_mutant(file: Path, tmp_path: Path, monkeyp
     scenario = read(file)
     MUTANTS[scenario.mutant](monkeypatch)
     assert failures(scenario, play(scenario, tmp_path)) != []
+
+
+def test_code_that_was_edited_trades_once_somebody_accepts_it(tmp_path: Path) -> None:
+    refused = next(read(file) for file in all_files() if file.stem.startswith("S02"))
+    outcome = play(structs.replace(refused, accept_code=True), tmp_path)
+    assert (outcome.ended, dict(outcome.record.positions)) == (STOPPED, {"AAA.SMART": -100})
 
 
 def test_a_file_is_named_by_its_scenario_and_every_mutant_is_used() -> None:

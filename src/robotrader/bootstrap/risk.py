@@ -66,7 +66,7 @@ CONTEXT = Facts(
                   halted=False, limit_state=False, luld_tier=1, short_restricted=False),
     session=Session(executes=_OPENS, opens=_OPENS, closes=_OPENS + _SESSION_NS),
     borrow=Borrow(level=3.0, shares=1_000_000, fee_rate=0.0025, age_ns=0),
-    margin=Margin(net_liquidation=_MILLION, excess_liquidity=_MILLION, excess_after=_MILLION),
+    margin=Margin(net_liquidation=_MILLION, excess_liquidity=_MILLION, excess_after=_MILLION, day_trades=0),
     exposures=Exposures(Decimal(0), Decimal(0), Decimal(0), ()),
     budget=Budget(allocated=_MILLION, others=Decimal(0), position=0, open_buy=0, open_sell=0, all_others=Decimal(0)),
     losses=Losses(equity=_MILLION, day_start=_MILLION, peak=_MILLION),

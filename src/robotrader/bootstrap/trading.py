@@ -17,9 +17,9 @@ from robotrader import __version__
 from robotrader.adapters import halt_file, host, process_files
 from robotrader.adapters.process_files import single_writer
 from robotrader.bootstrap.data import CALENDAR, sessions, watched_actions
-from robotrader.bootstrap.storage import database, migrate
+from robotrader.bootstrap.storage import database, migrate, reader
 from robotrader.config import Settings, validate
-from robotrader.model import NANOS_PER_SECOND, BarSpec, ConfigError, JournalFailure, RunStarted
+from robotrader.model import NANOS_PER_SECOND, BarSpec, ConfigError, JournalFailure, RunStarted, StrategyId
 from robotrader.ports import HostFacts
 
 log = logging.getLogger(__name__)
@@ -41,14 +41,17 @@ PIECES_GRACE_S = 5.0
 
 
 async def trade(
-    settings: Settings, state: Path, *, stop: "asyncio.Event | None" = None, now: Callable[[], int] = time.time_ns
-) -> str:
+    settings: Settings, state: Path, *, stop: "asyncio.Event | None" = None, now: Callable[[], int] = time.time_ns,
+    accept_code: bool = False,
+) -> str:  # fmt: skip
     """Run a trader to its end and return the reason; `now` is the system's time, ns UTC.
+
+    `accept_code`: a strategy's file may be another than that of the last run.
 
     Raises
     ------
     ConfigError
-        The settings do not allow a start, or a trader already runs on this state.
+        The settings do not allow a start, a strategy's file was edited, or a trader already runs on this state.
     BrokerUnavailable
         The gateway cannot be reached.
     JournalFailure
@@ -59,6 +62,8 @@ async def trade(
         raise ConfigError("; ".join(reasons))
     with single_writer(state):
         migrate(state, settings.journal.url)
+        if not accept_code:
+            _attest(settings, state)
         host.keep_room(state)
         try:
             reason = await run_trader(settings, state, stop or asyncio.Event(), now)
@@ -68,6 +73,21 @@ async def trade(
             raise
         process_files.end_lease(state)
         return reason
+
+
+def _attest(settings: Settings, state: Path) -> None:
+    """Refuse a strategy whose file is not the one that the last run had under the same id."""
+    last = reader(state).run()
+    before, now = last.started.sources if last is not None else {}, _sources(settings)
+    if edited := [name for name in now if before.get(name, now[name]) != now[name]]:
+        raise ConfigError(f"the code of {', '.join(edited)} was edited since the last run: expected the same file for "
+                          "the same id; restore it, or start with --accept-code once it was reviewed")  # fmt: skip
+
+
+def _sources(settings: Settings) -> dict[StrategyId, str]:
+    from robotrader.strategy.loading import fingerprint
+
+    return {s.id: found for s in settings.strategies if (found := fingerprint(s.source))}
 
 
 async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: Callable[[], int]) -> str:
@@ -168,6 +188,7 @@ def _run_started(settings: Settings) -> RunStarted:
         ts_event=0, ts_init=0, epoch=0, run_id=f"run-{time.time_ns()}-{os.getpid()}", mode=settings.mode,
         account=settings.broker.account, strategies=settings.strategies, instruments=settings.instruments,
         limits=settings.limits, code_version=__version__, borrow_rate=settings.broker.borrow_rate or None,
+        sources=_sources(settings),
     )  # fmt: skip
 
 

@@ -39,7 +39,13 @@ async def _until(stop: asyncio.Event, work: Awaitable[None]) -> None:
         task.result()
 
 
-async def trade(call: Call) -> Answer:
+async def trade(
+    call: Call,
+    *,
+    accept_code: Annotated[
+        bool, typer.Option("--accept-code", help="Start although a strategy's file was edited since the last run.")
+    ] = False,
+) -> Answer:
     """Run the trader: recover, then trade until stopped."""
     from robotrader import bootstrap
     from robotrader.config import load_settings
@@ -47,7 +53,7 @@ async def trade(call: Call) -> Answer:
 
     settings, _ = load_settings(call.config)
     configure("DEBUG" if call.verbose else settings.log.level, settings.log.format)
-    reason = await bootstrap.trade(settings, call.state, stop=_stop_event())
+    reason = await bootstrap.trade(settings, call.state, stop=_stop_event(), accept_code=accept_code)
     return Answer({"reason": reason, "state": call.state}, f"trader ended: {reason}")
 
 

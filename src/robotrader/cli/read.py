@@ -22,6 +22,7 @@ from robotrader.model import (
 )
 
 if TYPE_CHECKING:
+    from robotrader.model import SetLimits
     from robotrader.ports import (
         ConflictRow,
         DecisionRow,

@@ -96,9 +96,11 @@ class Briefing:
         self._previews: dict[OrderId, MarginPreviewed] = {}
 
     def configure(self, event: RunStarted) -> None:
-        """Take over a run's mode and strategies; its link is a new one."""
+        """Take over a run's mode and strategies; its link is a new one, and what was well must be told anew."""
         self._mode, self._link, self._sessions = event.mode, None, event.sessions
         self._borrow_rate = event.borrow_rate
+        self._live.clear()
+        self._halts = {iid: told for iid, told in self._halts.items() if told.halted or told.limit_state}
         self._stages = {config.id: config.stage for config in event.strategies}
 
     def hear(self, event: Event) -> None:
@@ -193,11 +195,10 @@ class Briefing:
         return what in self._asked
 
     def _conduct(self, order: Order, now: int) -> Conduct:
-        traffic, orders = self._guards.traffic(now), self._orders.open_orders()
-        same = [w.order for w in orders if w.order.instrument == order.instrument]
+        traffic, same = self._guards.traffic(now), [w.order for w in self._orders.of(order.instrument)]
         return Conduct(
             recent_fills=self._guards.recent_fills(order.strategy, order.instrument, order.side, now),
-            open_orders=len(orders), instrument_open_orders=sum(not o.purpose.protective for o in same),
+            open_orders=len(self._orders.open_ids), instrument_open_orders=sum(not o.purpose.protective for o in same),
             submitted=traffic.submitted, revised=traffic.revised, canceled=traffic.canceled, executed=traffic.executed,
             opposite=tuple(o for o in same if o.side is not order.side),
         )  # fmt: skip
@@ -227,14 +228,14 @@ class Briefing:
         return Borrow(level=told.level, shares=told.shares, fee_rate=rate, age_ns=now - told.ts_init)
 
     def _margin(self, order: Order) -> Margin:
-        account, preview = self._account, self._previews.get(order.id)
+        account, preview, done = self._account, self._previews.get(order.id), self._guards.day_trades(order.ts_event)
         after = None
         if preview is not None and preview.equity_after is not None and preview.maintenance_after is not None:
             after = preview.equity_after - preview.maintenance_after
         if account is None:
-            return Margin(excess_after=after)
+            return Margin(excess_after=after, day_trades=done)
         return Margin(net_liquidation=account.net_liquidation, excess_liquidity=account.excess_liquidity,
-                      excess_after=after)  # fmt: skip
+                      excess_after=after, day_trades=done)  # fmt: skip
 
     def _losses(self) -> Losses:
         watch = self._guards.account

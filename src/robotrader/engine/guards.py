@@ -19,6 +19,7 @@ from robotrader.model import (
     OrderFilled,
     OrderId,
     OrderRejected,
+    OrderSuspended,
     RiskCheck,
     RiskLimit,
     SetTradingState,
@@ -27,7 +28,7 @@ from robotrader.model import (
     TradingState,
 )
 from robotrader.portfolio.ledger import Ledger
-from robotrader.risk.triggers import Burst, LossWatch, Traffic, TrafficCount, Trip
+from robotrader.risk.triggers import Burst, DayTrades, LossWatch, Traffic, TrafficCount, Trip
 
 _HALTING = {Alarm.ZOMBIE, Alarm.OVERFILL, Alarm.SECOND_PERM_ID}
 _REJECTS = "rejects"
@@ -43,6 +44,8 @@ class Guards:
         self._fills = Burst()
         self._bursts = Burst()
         self._traffic = TrafficCount()
+        self._day_trades = DayTrades()
+        self._located: dict[OrderId, int] = {}  # since when the broker looks for their shares
         self._ledger = ledger
         self._values = values
         self._control = control
@@ -67,11 +70,27 @@ class Guards:
                 out += self._control.tighten(event, Trip(TradingState.REDUCING, trip.reason), book.strategy)
         return out
 
+    def on_time(self, event: Event) -> Sequence[AnyCommand]:
+        """Cancel the short sales whose shares the broker has been looking for for too long."""
+        limit = self._limits.limits.max_locate_s
+        if limit is None or not self._located:
+            return ()
+        late = [o for o, since in self._located.items() if event.ts_init - since >= limit * NANOS_PER_SECOND]
+        for order_id in late:
+            del self._located[order_id]
+        reason = f"no shares to borrow were found within {limit:g} s"
+        return [Cancel(ts_event=event.ts_event, order_id=order_id, reason=reason) for order_id in late]
+
     def on_order(self, event: OrderEvent | OrderFilled, order_id: OrderId, alarm: Alarm | None) -> Sequence[AnyCommand]:
         """Count what happened to an order; halt where it cannot have happened, and on reject after reject."""
         self._traffic.note(event)
+        if isinstance(event, OrderSuspended) and event.locating:
+            self._located.setdefault(order_id, event.ts_init)
+        else:
+            self._located.pop(order_id, None)
         if isinstance(event, OrderFilled):
             fill = event.fill  # an order counts once, however many executions it takes
+            self._day_trades.note(fill, self._ledger.quantity(fill.instrument))
             self._recent.note((fill.strategy, fill.instrument, fill.side), order_id, event.ts_init)
         out = self._on_rejected(event) if isinstance(event, OrderRejected) else ()
         if alarm not in _HALTING:
@@ -104,6 +123,10 @@ class Guards:
     def traffic(self, now: int) -> Traffic:
         """Return what was sent and executed today."""
         return self._traffic.of(now)
+
+    def day_trades(self, now: int) -> int:
+        """Return the day trades of the last five sessions."""
+        return self._day_trades.count(now)
 
     def on_denied(self, denied: Deny, event: Event) -> Sequence[AnyCommand]:
         """Let a strategy only reduce that executes again and again, or floods the gate."""

@@ -1,7 +1,7 @@
 """All orders of the journal, and the open quantities that planning and risk checks need."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from robotrader.execution.lifecycle import OPEN
 from robotrader.model import ExternalOrder, InstrumentId, OrderId, Side, StrategyId, WorkingOrder
@@ -19,6 +19,7 @@ class WorkingOrders:
         self._own: defaultdict[tuple[StrategyId, InstrumentId, Side], int] = defaultdict(int)
         self._open: defaultdict[tuple[InstrumentId, Side], int] = defaultdict(int)
         self._live: dict[OrderId, None] = {}
+        self._live_in: defaultdict[InstrumentId, dict[OrderId, None]] = defaultdict(dict)
         self._foreign: dict[int, ExternalOrder] = {}
         self._reserved: dict[OrderId, tuple[int, WorkingOrder]] = {}
         self._spent: set[str] = set()
@@ -62,8 +63,9 @@ class WorkingOrders:
         order = working.order
         if working.state not in OPEN:
             self._live.pop(order.id, None)
+            self._live_in[order.instrument].pop(order.id, None)
             return
-        self._live[order.id] = None
+        self._live[order.id] = self._live_in[order.instrument][order.id] = None
         if order.purpose.protective:
             return
         self._own[order.strategy, order.instrument, order.side] += sign * working.leaves
@@ -86,14 +88,15 @@ class WorkingOrders:
         """Tell whether an order of that group has filled: the broker takes no further order into it."""
         return oca_group in self._spent
 
-    def is_open(self, order_id: OrderId) -> bool:
-        """Tell whether that order can still fill."""
-        return order_id in self._live
+    @property
+    def open_ids(self) -> Set[OrderId]:
+        """Return the orders that can still fill."""
+        return self._live.keys()
 
-    def of(self, strategy: StrategyId, instrument: InstrumentId) -> list[WorkingOrder]:
-        """Return a strategy's open orders in an instrument, oldest first."""
-        mine = (w for w in self.open_orders() if w.order.strategy == strategy)
-        return [w for w in mine if w.order.instrument == instrument]
+    def of(self, instrument: InstrumentId, strategy: StrategyId | None = None) -> list[WorkingOrder]:
+        """Return the open orders in an instrument, of all strategies or of one, oldest first."""
+        there = [self._orders[order_id] for order_id in self._live_in[instrument]]
+        return [w for w in there if strategy is None or w.order.strategy == strategy]
 
     def open_orders(self) -> list[WorkingOrder]:
         """Return the orders that can still fill, oldest first."""
@@ -101,8 +104,4 @@ class WorkingOrders:
 
     def unresolved(self, instrument: InstrumentId) -> WorkingOrder | None:
         """Return an order in the instrument whose outcome is unknown, if there is one."""
-        for order_id in self._live:
-            working = self._orders[order_id]
-            if working.unresolved and working.order.instrument == instrument:
-                return working
-        return None
+        return next((w for w in self.of(instrument) if w.unresolved), None)

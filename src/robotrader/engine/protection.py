@@ -141,18 +141,18 @@ class Protection:
         if after is not None and (guard.parent == after.id or guard.oca_group == after.oca_group):
             return True
         parent = None if guard.parent is None else self._orders.get(guard.parent)
-        if parent is not None and self._orders.is_open(parent.order.id):
+        if parent is not None and parent.order.id in self._orders.open_ids:
             return True
-        same = (w.order for w in self._orders.of(guard.strategy, guard.instrument))
+        same = (w.order for w in self._orders.of(guard.instrument, guard.strategy))
         return any(o.oca_group == guard.oca_group and not o.purpose.protective for o in same)
 
     def _leaving(self, strategy: StrategyId, instrument: InstrumentId, position: int) -> int:
         """Return the units that open orders of no group are about to take off the position."""
-        orders = self._orders.of(strategy, instrument)
+        orders = self._orders.of(instrument, strategy)
         return sum(w.leaves for w in orders if w.order.side.sign * position < 0 and w.order.oca_group is None)
 
     def _guards(self, strategy: StrategyId, instrument: InstrumentId) -> Iterator[WorkingOrder]:
-        return (w for w in self._orders.of(strategy, instrument) if w.order.purpose.protective)
+        return (w for w in self._orders.of(instrument, strategy) if w.order.purpose.protective)
 
     def _prices(self, instrument: InstrumentId) -> Prices | None:
         close = self._market.close(instrument)

@@ -98,7 +98,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
         await path.carry_out(await path.record([*self._strangers(last, now), *trader.breaks.new(breaks, now)]))
         link = synced() if synced is not None else None
         if link is not None:
-            await path.record([link])
+            await path.carry_out(await path.record([link]))  # a clock that is wrong halts
         await self._cancel_again(now, None if link is not None else _live(last))
         await path.send(valid)
         await path.record(self._unanswered(last, now))

@@ -81,10 +81,10 @@ class Submission:
         self._briefing.rates.record(order, event.ts_init)
         return Submit(ts_event=event.ts_event, order=order, verdict=verdict, decision=decision, reserved=order.quantity)
 
-    def previewed(self, event: MarginPreviewed) -> Sequence[Submit | PreviewMargin | Deny]:
-        """Check the order that waited for this answer."""
+    def previewed(self, event: Event) -> Sequence[Submit | PreviewMargin | Deny]:
+        """Check the order that waited for this answer, if it is one."""
         for family, decision in list(self._waiting.values()):
-            if family[0].id == event.order_id:
+            if isinstance(event, MarginPreviewed) and family[0].id == event.order_id:
                 made = self.submit(family, decision, event)
                 return [made] if isinstance(made, Deny) else made
         return ()

@@ -132,7 +132,7 @@ class Trader:
                 | AccountReported() | BorrowReported() | HaltReported() | MarketDataReported() | MarginPreviewed()
             ):  # fmt: skip
                 self._briefing.hear(event)
-                return self._submission.previewed(event) if isinstance(event, MarginPreviewed) else NOTHING
+                return self._submission.previewed(event) or self.guards.on_time(event)
             case _:
                 assert_never(event)
 
@@ -144,7 +144,7 @@ class Trader:
         self._market.hear(event.quotes)
         self._values.renew(warmup=event.warmup)
         self.orders.release(event.ts_event)
-        out = [*(out or ()), *self.guards.on_bars(event)] or None
+        out = [*(out or ()), *self.guards.on_time(event), *self.guards.on_bars(event)] or None
         changes = [(r, r.changed(event, self.ledger.book(r.config.id))) for r in self._runtimes]
         if sum(bool(found) for _, found in changes) > 1:
             out = [*(out or ()), *self._cross(changes, event)]

@@ -12,7 +12,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from robotrader.model.corporate import CorporateAction
-from robotrader.model.market import Bar, Instrument, InstrumentId, Quote
+from robotrader.model.market import Bar, HaltCause, Instrument, InstrumentId, MarketDataType, Quote
 from robotrader.model.orders import Commission, Fill, OrderId, Side, StrategyId
 from robotrader.model.portfolio import Account
 from robotrader.model.risk import HostCondition, RiskLimit, TradingState
@@ -49,22 +49,6 @@ class LinkState(StrEnum):
     LOGIN_NEEDED = "LOGIN_NEEDED"
 
 
-class HaltCause(StrEnum):
-    """Why an exchange stopped trading an instrument: by itself or its regulator, or for its price moved too fast."""
-
-    GENERAL = "general"
-    VOLATILITY = "volatility"
-
-
-class MarketDataType(StrEnum):
-    """How fresh the market data of a subscription are; all but live ones are older than they look."""
-
-    LIVE = "live"
-    FROZEN = "frozen"
-    DELAYED = "delayed"
-    DELAYED_FROZEN = "delayed-frozen"
-
-
 class Event(Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
     """Base of all events."""
 
@@ -81,7 +65,8 @@ class Event(Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
 class RunStarted(Event, frozen=True, kw_only=True):
     """A trader process took the journal: everything its decisions depend on; `sessions` are the coming ones.
 
-    `borrow_rate` is what shorts are taken to pay a year, as nobody tells; None = not set.
+    `borrow_rate` is what shorts are taken to pay a year, as nobody tells; None = not set. `sources` are the SHA-256 of
+    the strategies' files.
     """
 
     run_id: str
@@ -92,6 +77,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     instruments: tuple[Instrument, ...]
     limits: RiskLimit
     code_version: str
+    sources: dict[StrategyId, str] = {}
     sessions: SessionTable | None = None
     borrow_rate: float | None = None
 
@@ -199,9 +185,13 @@ class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderSuspended(OrderEvent, frozen=True, kw_only=True):
-    """The broker holds the order (locate, inactive); it may come back."""
+    """The broker holds the order (locate, inactive); it may come back.
+
+    `locating`: it looks for shares to borrow.
+    """
 
     reason: str
+    locating: bool = False
 
 
 class OrderReplacing(OrderEvent, frozen=True, kw_only=True):

@@ -137,6 +137,22 @@ class Quote(Struct, frozen=True, kw_only=True, gc=False):
     ask_size: float
 
 
+class HaltCause(StrEnum):
+    """Why an exchange stopped trading an instrument: by itself or its regulator, or for its price moved too fast."""
+
+    GENERAL = "general"
+    VOLATILITY = "volatility"
+
+
+class MarketDataType(StrEnum):
+    """How fresh the market data of a subscription are; all but live ones are older than they look."""
+
+    LIVE = "live"
+    FROZEN = "frozen"
+    DELAYED = "delayed"
+    DELAYED_FROZEN = "delayed-frozen"
+
+
 def stock(symbol: str, venue: Venue = Venue.SMART, tick: Decimal = Decimal("0.01")) -> Instrument:
     """Make the instrument of a US stock or ETF, `SYMBOL.VENUE`."""
     return Instrument(id=InstrumentId(f"{symbol}.{venue}"), symbol=symbol, venue=venue, tick=tick)

@@ -1,5 +1,6 @@
 """Limits, verdicts and trading states."""
 
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from math import isfinite
@@ -71,7 +72,9 @@ class RiskLimit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Quantities in units, notionals in account currency, ratios plain (0.05 = 5 %; of the equity where nothing else is
     named, `adv` is the average daily volume), rates per second, `_s` in seconds. `allow_list` None allows every
-    configured instrument. `split_guard_ratio`: a jump between bars that comes so near a usual split ratio halts its
+    configured instrument. `intraday_margin_from` is the broker's first day (UTC) of FINRA's intraday margin standards,
+    before which day trades are counted. `order_efficiency_floor`: messages of a day up to which the ratio does not
+    count; None = 0. `split_guard_ratio`: a jump between bars that comes so near a usual split ratio halts its
     instrument. What each means in its check: `docs/guide/risk.md`. Raises `ConfigError` where a number is negative or
     not finite.
     """
@@ -97,6 +100,7 @@ class RiskLimit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_open_orders_instrument: int | None = None
     what_if_equity_ratio: Decimal | None = None
     min_excess_liquidity_ratio: Decimal | None = None
+    intraday_margin_from: date | None = None
     max_position_equity_ratio: Decimal | None = None
     max_position_adv_ratio: float | None = None
     luld_bands: bool | None = None
@@ -116,12 +120,14 @@ class RiskLimit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     self_trade_guard: bool | None = None
     order_efficiency_warning: float | None = None
     max_order_efficiency: float | None = None
+    order_efficiency_floor: int | None = None
     soft_daily_loss_ratio: Decimal | None = None
     max_daily_loss_ratio: Decimal | None = None
     max_drawdown_ratio: Decimal | None = None
     max_strategy_drawdown_ratio: Decimal | None = None
     max_rejects_per_min: int | None = None
     max_rate_breaches_per_min: int | None = None
+    max_locate_s: float | None = None
     approvers: int | None = None
     quote_max_age_s: float | None = None
     live_data_required: bool | None = None

@@ -283,14 +283,20 @@ class _Run:
                 case Replace(order=order):
                     self._tell([OrderReplacing(ts_event=ts, ts_init=ts, order_id=order.id, epoch=0)], row)
                     self._take(self._at_venue.change(venue_order(order)), row, ts)
-                case Deny():
-                    self._denied.append(command)
-                case CorporateActionBooked():
-                    self._booked.append(command)
-                case Crossed(fills=fills):
-                    self._fills.extend(fills)
                 case _:
-                    pass
+                    self._keep(command)
+
+    def _keep(self, command: AnyCommand) -> None:
+        """Keep for the result what asks nothing of the venue."""
+        match command:
+            case Deny():
+                self._denied.append(command)
+            case CorporateActionBooked():
+                self._booked.append(command)
+            case Crossed(fills=fills):
+                self._fills.extend(fills)
+            case _:
+                pass
 
     def _submit(self, order: Order, row: int, ts: int) -> None:
         self._sent += 1

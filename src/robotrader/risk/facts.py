@@ -106,12 +106,13 @@ class Margin(Struct, frozen=True, kw_only=True):
     """What the broker says of the account's margin.
 
     `excess_liquidity` as it stands; `excess_after` this order filled (equity with loan less maintenance margin of the
-    what-if), None where it was not asked or did not answer in time.
+    what-if), None where it was not asked or did not answer in time. `day_trades` of the last five sessions.
     """
 
     net_liquidation: Decimal | None = None
     excess_liquidity: Decimal | None = None
     excess_after: Decimal | None = None
+    day_trades: int | None = None
 
 
 class Exposures(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """The three limit profiles. None switches a limit off; the profile's name is in every result."""
 
 import difflib
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -51,6 +52,7 @@ LIVE = structs.replace(
     currencies=(Currency("USD"),),
     what_if_equity_ratio=_D("0.02"),
     min_excess_liquidity_ratio=_D("0.20"),
+    intraday_margin_from=date(2027, 10, 20),  # the last day on which a broker may begin: IBKR's own is not known
     max_position_adv_ratio=0.02,
     luld_bands=True,
     entry_cutoff_s=600.0,
@@ -58,6 +60,7 @@ LIVE = structs.replace(
     min_borrow_cover=2.0,
     max_borrow_age_s=900.0,
     max_borrow_fee_ratio=0.10,
+    max_locate_s=600.0,
     short_price_test=True,
     max_leverage=_D("1.5"),
     max_budget_ratio=_D(1),
@@ -65,6 +68,7 @@ LIVE = structs.replace(
     max_group_ratio=_D("0.25"),
     order_efficiency_warning=10.0,
     max_order_efficiency=15.0,
+    order_efficiency_floor=100,
     quote_max_age_s=5.0,
     live_data_required=True,
     max_clock_skew_s=2.0,
@@ -100,7 +104,7 @@ def profile(name: str) -> RiskLimit:
 _SMALLER_IS_LOOSER = frozenset({
     "min_order_notional", "duplicate_window_s", "repeated_window_s", "min_excess_liquidity_ratio", "entry_cutoff_s",
     "min_borrow_level", "min_borrow_cover", "approvers", "split_guard_ratio", "luld_bands", "short_price_test",
-    "self_trade_guard", "live_data_required", "standing_required", "authority_required",
+    "self_trade_guard", "live_data_required", "standing_required", "authority_required", "intraday_margin_from",
 })  # fmt: skip
 """Of all others more is looser; what is off is looser than anything."""
 
@@ -108,7 +112,13 @@ _SMALLER_IS_LOOSER = frozenset({
 def loosened(before: RiskLimit, after: RiskLimit) -> tuple[str, ...]:
     """Return the names of the limits that let through what they did not before."""
     names = [name for name in before.__struct_fields__ if name not in {"profile", "order_efficiency_warning"}]
-    return tuple(n for n in names if _is_looser(n, getattr(before, n), getattr(after, n)))
+    return tuple(n for n in names if _is_looser(n, _set(before, n), _set(after, n)))
+
+
+def _set(limits: RiskLimit, name: str) -> Any:
+    """Return a limit; a floor that is off is at the bottom, where it is tightest."""
+    value = getattr(limits, name)
+    return value or 0 if name == "order_efficiency_floor" else value
 
 
 def _is_looser(name: str, before: Any, after: Any) -> bool:

@@ -9,8 +9,11 @@ from msgspec import Struct
 
 from robotrader.model import (
     NANOS_PER_SECOND,
+    Fill,
+    InstrumentId,
     OrderEvent,
     OrderFilled,
+    OrderId,
     OrderPendingCancel,
     OrderReplacing,
     OrderSending,
@@ -114,6 +117,32 @@ class Burst:
     def forget(self, kind: Hashable) -> None:
         """Begin anew with a kind."""
         self._seen.pop(kind, None)
+
+
+class DayTrades:
+    """Count the orders that took back, on the same day (UTC), what was opened in an instrument; see FINRA Rule 4210."""
+
+    _DAYS = 8
+    """Five sessions lie within them, with a weekend and a holiday."""
+
+    def __init__(self) -> None:
+        self._opened: set[tuple[int, InstrumentId]] = set()
+        self._done: dict[OrderId, int] = {}
+
+    def note(self, fill: Fill, held: int) -> None:
+        """Take in a fill after which the account holds this many units."""
+        day, before = fill.ts_event // _DAY_NS, held - fill.side.sign * fill.quantity
+        turned = before * held < 0
+        if (turned or abs(held) < abs(before)) and (day, fill.instrument) in self._opened:
+            self._done.setdefault(fill.order_id, day)
+        if turned or abs(held) > abs(before):
+            self._opened = {opened for opened in self._opened if opened[0] >= day} | {(day, fill.instrument)}
+
+    def count(self, ts: int) -> int:
+        """Return how many there were in the five sessions up to `ts`, ns UTC."""
+        since = ts // _DAY_NS - self._DAYS
+        self._done = {order: day for order, day in self._done.items() if day > since}
+        return len(self._done)
 
 
 class Traffic(NamedTuple):

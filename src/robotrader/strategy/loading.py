@@ -1,5 +1,6 @@
 """From a name and parameters to a strategy, with a clear error for each way to be wrong."""
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -57,6 +58,15 @@ def load_strategy(source: str, parameters: Mapping[str, int | float]) -> Strateg
 def id_of(source: str) -> StrategyId:
     """Return the id that a strategy has where nobody names it: the library's, or its class."""
     return StrategyId(source.rpartition(":")[2] if ".py:" in source else source)
+
+
+def fingerprint(source: str) -> str:
+    """Return the SHA-256 of a strategy's file, "" for what has none of its own: the library is the release's.
+
+    A file that cannot be read has none either: `load_strategy` says what is wrong with it.
+    """
+    path = Path(source.rpartition(":")[0])
+    return hashlib.sha256(path.read_bytes()).hexdigest() if ".py:" in source and path.is_file() else ""
 
 
 def _find(source: str) -> Any:

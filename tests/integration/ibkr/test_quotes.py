@@ -64,6 +64,20 @@ def test_only_the_last_of_each_side_is_kept_and_a_quote_needs_both() -> None:
     quoted(scenario)
 
 
+def test_whatever_comes_of_a_subscription_keeps_its_quote_young_and_of_no_other() -> None:
+    async def run(link: IbkrConnection, inbox: Arrivals, peer: ScriptedGateway) -> None:
+        clock = iter(range(100))
+        quotes, ticker = LiveQuotes(link, (AAPL, SPY), lambda: next(clock)), Ticker(peer, inbox)
+        await ticker.watched()
+        await ticker.say("SPY", BID, ASK)
+        await ticker.say("AAPL", BID, ASK)
+        assert {q.instrument: q.ts_event for q in quotes.known()} == {SPY.id: 1, AAPL.id: 3}
+        await ticker.say("SPY", "2|6|#|8|9000")
+        assert {q.instrument: q.ts_event for q in quotes.known()} == {SPY.id: 4, AAPL.id: 3}
+
+    connected(run)
+
+
 def test_a_crossed_quote_is_left_out_aloud_once_and_a_sound_one_comes_back(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(quotes: LiveQuotes, ticker: Ticker) -> None:
         await ticker.say("AAPL", BID, ASK, "1|6|#|1|11.00|300|1")

@@ -24,7 +24,7 @@ from robotrader.adapters.sql.migrate import migrate, schema_version
 from robotrader.adapters.sql.reader import ReadSession, SqlJournalReader
 from robotrader.adapters.sql.requests import insert_request
 from robotrader.adapters.sql.schema import APPEND_ONLY, HEAD, metadata
-from robotrader.model import Action, ConfigError, InvariantViolation
+from robotrader.model import Action, ConfigError, InvariantViolation, JournalFailure
 from robotrader.ports import BrokerMessage, JournalBusy, RequestRow
 from tests import builders as make
 from tests.conformance.journal import CHECKS, Check, check_journal
@@ -254,7 +254,7 @@ def test_a_locked_database_stops_a_batch_and_nothing_else(tmp_path: Path) -> Non
         await journal.begin_run("run-1", "code")
         holder = sqlite3.connect(path, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(InvariantViolation, match="locked"):
+        with pytest.raises(JournalFailure, match="locked"):
             async with journal.transaction():
                 pytest.fail("a batch began without the lock")
         assert await journal.open_requests() == [], "reading goes on"
@@ -279,7 +279,7 @@ def test_a_full_disk_leaves_nothing_of_the_batch(database: Database) -> None:
         assert driver is not None
         (pages,) = driver.execute("PRAGMA page_count").fetchone()
         driver.execute(f"PRAGMA max_page_count={pages}")
-        with pytest.raises(InvariantViolation, match="full"):
+        with pytest.raises(JournalFailure, match="full"):
             await write_much(journal)
         driver.execute("PRAGMA max_page_count=1000000")
         async with journal.transaction() as tx:
@@ -291,6 +291,22 @@ def test_a_full_disk_leaves_nothing_of_the_batch(database: Database) -> None:
         async with journal.transaction() as tx:
             tx.event(make.filled(make.order()))
             tx.raw(BrokerMessage(name="big", fields={"text": "x" * 100_000}))
+
+    asyncio.run(run())
+
+
+def test_the_slowest_batch_is_its_wait_and_its_commit_without_what_was_thought_between(database: Database) -> None:
+    times = iter([0.0] * 4 + [0.0, 1.5, 100.0, 100.25] + [200.0, 200.5, 200.5, 200.5])
+
+    async def run() -> None:
+        journal = SqlJournal(database, timer=lambda: next(times))
+        await journal.begin_run("run-1", "code")
+        for day in range(2):
+            async with journal.transaction() as tx:
+                tx.event(make.bars_closed(day))
+        assert journal.slowest_s() == 1.75
+        assert journal.slowest_s() == 0.0
+        await journal.close()
 
     asyncio.run(run())
 

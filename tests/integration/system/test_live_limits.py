@@ -33,7 +33,9 @@ from robotrader.model import (
     MarketDataReported,
     MarketDataType,
     OrderAccepted,
+    OrderCanceled,
     OrderSending,
+    OrderSuspended,
     RiskCheck,
     RunStarted,
     Side,
@@ -58,15 +60,22 @@ BEFORE_S = 600
 Change = Callable[[AnyEvent], AnyEvent | None]
 
 
+TROUBLE = {
+    "limit state": Fault(do="limit-state", at=60, symbol="AAA", seconds=3_600),
+    "nothing to borrow": Fault(do="lend", at=60, symbol="AAA", quantity=50),
+}
+
+
 class Trial(NamedTuple):
-    """A trader that decides on one bar, half an hour into its session or at its close, after at least 21 sessions."""
+    """A trader that decides on one bar, within its session or at its close, after at least 21 sessions."""
 
     source: str = HOLD
     sizer: str = "fixed:100"
     spec: BarSpec = BarSpec.MINUTE_15
     capital: int = 1_000_000
     risk: RiskSettings = RiskSettings(profile="live")
-    limit_state: bool = False
+    trouble: str = ""
+    after_s: int = 45
 
 
 @cache
@@ -75,7 +84,7 @@ def heard(trial: Trial) -> Sequence[AnyEvent]:
     bars, first = (650, 590) if trial.spec is BarSpec.MINUTE_15 else (50, 32)
     panel = generate(SeedSpec(seed=11, symbols=("AAA",), spec=trial.spec, bars=bars), SESSIONS)
     start = int(panel.ts[first]) - BEFORE_S * SECOND
-    faults = (Fault(do="limit-state", at=60, symbol="AAA", seconds=3_600),) if trial.limit_state else ()
+    faults = (TROUBLE[trial.trouble],) if trial.trouble else ()
     strategy = StrategyConfig(id=StrategyId("hold"), source=trial.source, universe=panel.ids, sizer=trial.sizer,
                               capital=Decimal(trial.capital), stage=Stage.LIVE)  # fmt: skip
 
@@ -92,7 +101,7 @@ def heard(trial: Trial) -> Sequence[AnyEvent]:
                 data=DataSettings(universe=panel.ids, bar_spec=trial.spec), risk=trial.risk, strategies=(strategy,),
             )  # fmt: skip
             task = loop.create_task(bootstrap.trade(settings, state, stop=stop, now=now))
-            await asyncio.sleep(BEFORE_S + 45)
+            await asyncio.sleep(BEFORE_S + trial.after_s)
             stop.set()
             await task
         return [decode_event(r.payload) for r in await bootstrap.journal_rows(state) if r.kind == "event"]
@@ -198,8 +207,35 @@ def test_what_is_not_known_or_not_well_denies_it(fact: str) -> None:
     assert set(found.verdict.reasons) == checks
 
 
+@pytest.mark.parametrize(("before", "checks"), [
+    (None, {C.DATA_FITNESS, C.LULD, C.TRADING_STATE}),
+    (but(HaltReported, halted=True, limit_state=True), {C.DATA_FITNESS, C.LULD, C.TRADING_STATE, C.SESSION}),
+])  # fmt: skip
+def test_a_new_run_takes_nothing_for_well_that_an_earlier_one_was_told(
+    before: Change | None, checks: set[RiskCheck]
+) -> None:
+    events = [before(e) if before else e for e in heard(Trial())]
+    [start] = [e for e in events if isinstance(e, RunStarted)]
+    bars = next(n for n, e in enumerate(events) if isinstance(e, BarsClosed) and not e.warmup)
+    found = decided(e for e in [*events[:bars], structs.replace(start, run_id="again"), *events[bars:]] if e)
+    assert isinstance(found, Deny)
+    assert set(found.verdict.reasons) == checks
+
+
 def test_a_limit_state_at_the_exchange_reaches_the_gate_over_the_wire() -> None:
-    found = decided(heard(Trial(limit_state=True)))
+    found = decided(heard(Trial(trouble="limit state")))
     assert isinstance(found, Deny)
     assert found.verdict.reasons == (C.LULD,)
     assert isinstance(decided(heard(Trial())), Submit)
+
+
+@pytest.mark.parametrize("limit", [None, 120.0])
+def test_a_short_sale_that_the_broker_finds_no_shares_for_is_canceled_after_a_while_if_wanted(
+    limit: float | None,
+) -> None:
+    risk = RiskSettings(profile="paper", max_locate_s=limit)
+    events = heard(Trial(source=SHORT, risk=risk, trouble="nothing to borrow", after_s=420))
+    [held, *_] = [e for e in events if isinstance(e, OrderSuspended)]
+    assert held.locating
+    ends = [e for e in events if isinstance(e, OrderCanceled) and e.order_id == held.order_id]
+    assert [120 <= (e.ts_init - held.ts_init) / SECOND <= 420 for e in ends] == ([] if limit is None else [True])

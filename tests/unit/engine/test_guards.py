@@ -1,5 +1,7 @@
 """What makes trading less by itself, and what only people can make more again."""
 
+from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -7,11 +9,18 @@ from msgspec import structs
 
 from robotrader.engine.trader import Trader
 from robotrader.model import (
+    Account,
+    AccountReported,
     Action,
+    AnyCommand,
+    BorrowReported,
+    Cancel,
     HaltReported,
     MarginPreviewed,
+    OrderConfirmed,
     OrderRejected,
     OrderState,
+    OrderSuspended,
     PreviewMargin,
     RequestReceived,
     RiskCheck,
@@ -38,7 +47,7 @@ from tests.unit.engine.stage import (
     trader,
 )
 
-D = Decimal
+D, SECOND = Decimal, 10**9
 HELD = {0: (1.0, NAN), 3: (1.0, 1.0)}
 """A strategy that buys 100 SPY at 100 of a capital of 100,000: a dollar is a thousandth."""
 
@@ -141,6 +150,37 @@ def test_one_reject_too_many_within_a_minute_halts() -> None:
 
 def test_rejects_that_are_far_apart_do_not() -> None:
     assert rejects(gap_s=20) == []
+
+
+# ----------------------------------------------------------------------------------------------------------- locate
+def canceled(commands: Sequence[AnyCommand]) -> list[str]:
+    return [c.order_id for c in commands if isinstance(c, Cancel)]
+
+
+def test_a_short_sale_waits_for_shares_so_long_and_no_longer_and_is_canceled_once() -> None:
+    one = trader({0: (-1.0, NAN)}, limits=structs.replace(NO_LIMITS, max_locate_s=600.0))
+    sale = the_order(one.handle(make.bars_closed(0)))
+    send(one, sale, 1)
+    held = OrderSuspended(ts_event=make.T0, ts_init=make.T0, order_id=sale.id, reason="locate", locating=True)
+    one.handle(held)
+    one.handle(structs.replace(held, ts_init=make.T0 + 300 * SECOND))  # said again: it waits since the first word
+    word = BorrowReported(ts_event=make.T0, ts_init=make.T0 + 600 * SECOND, instrument=make.SPY.id)
+    assert canceled(one.handle(structs.replace(word, ts_init=word.ts_init - 1))) == []
+    assert canceled(one.handle(word)) == [sale.id]
+    assert canceled(one.handle(word)) == []
+
+
+@pytest.mark.parametrize("limit", [600.0, None])
+def test_what_is_found_or_held_for_another_reason_is_not_canceled(limit: float | None) -> None:
+    one = trader({0: (-1.0, NAN)}, limits=structs.replace(NO_LIMITS, max_locate_s=limit))
+    sale = the_order(one.handle(make.bars_closed(0)))
+    send(one, sale, 1)
+    held = OrderSuspended(ts_event=make.T0, ts_init=make.T0, order_id=sale.id, reason="locate", locating=True)
+    one.handle(held)
+    if limit is not None:
+        one.handle(OrderConfirmed(ts_event=make.T0, ts_init=make.T0, order_id=sale.id))
+        one.handle(structs.replace(held, reason="Inactive", locating=False))
+    assert canceled(one.handle(make.bars_closed(1))) == []
 
 
 def test_a_strategy_that_is_filled_again_and_again_may_only_reduce() -> None:
@@ -326,3 +366,20 @@ def test_after_a_restart_no_answer_is_waited_for() -> None:
     (order_id,) = asked(one.handle(make.bars_closed(0)))
     one.handle(started(limits=WHAT_IF, run_id="run-2"))
     assert one.handle(answer(order_id, excess="90000")) == ()
+
+
+# ------------------------------------------------------------------------------------------------------- day trades
+def test_a_small_account_may_not_enter_after_three_day_trades_and_may_from_the_new_rules_first_day_on() -> None:
+    def denied_after_day_trades(first_day: date) -> bool:
+        limits = structs.replace(NO_LIMITS, intraday_margin_from=first_day)
+        one = trader({n: (float(n % 2 == 0), NAN) for n in range(7)}, limits=limits)
+        account = Account(id="DU1", cash=D(1), net_liquidation=D(20_000), excess_liquidity=D(20_000))
+        one.handle(AccountReported(ts_event=make.T0, ts_init=make.T0, account=account))
+        for n in range(6):  # bought and sold again, three times on one day
+            order = the_order(one.handle(make.bars_closed(n)))
+            send(one, order, n + 1)
+            one.handle(make.filled(order, exec_id=f"e{n}", ts=make.T0 + n))
+        return bool(denied(one.handle(make.bars_closed(6))))
+
+    assert denied_after_day_trades(date(2100, 1, 1))
+    assert not denied_after_day_trades(date(2000, 1, 1))

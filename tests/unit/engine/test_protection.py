@@ -393,7 +393,7 @@ def test_what_protects_nothing_any_more_is_canceled(purpose: Purpose) -> None:
         leave, kept = floor.sent(ENTRY)[-1], floor.sent(purpose)[0]
         assert leave.quantity == 100
         await floor.fill(leave)
-        assert not floor.trader.orders.is_open(kept.id)
+        assert kept.id not in floor.trader.orders.open_ids
         assert floor.known(kept).state is OrderState.CANCELED
 
     on_floor(check, 1.0, 0.0)

@@ -20,7 +20,7 @@ from robotrader.model import (
     decode_command,
     decode_event,
 )
-from robotrader.ports import Arrival, Journal
+from robotrader.ports import Arrival, HostFacts, Journal
 from tests import builders as make
 from tests.fakes import FakeBroker, FakeLink, MemoryStorage, Pulled, Script, ScriptedFeed, scripted
 from tests.unit.engine.stage import started
@@ -46,6 +46,8 @@ class Life:
         self.inbox = Inbox()
         self.clock = BrokerClock(Pulled(self.inbox, []), start=now)
         self.flag: str | None = None
+        self.raised: list[str] = []
+        self.measure: Callable[[], HostFacts] = HostFacts
         self.source = scripted({make.TREND: script})
         self.run = run or started(run_id=f"run-{storage.epoch + 1}")
 
@@ -71,7 +73,8 @@ class Life:
         world = World(journal=self.journal, link=self.link, broker=self.broker, feed=feed, clock=clock,
                       inbox=self.inbox, latch=self.latch, source=self.source,
                       sessions=make.SESSIONS, reconciles=reconciles, actions=actions,
-                      borrow_rate=Decimal(borrow_rate))  # fmt: skip
+                      borrow_rate=Decimal(borrow_rate), raise_latch=self.raised.append,
+                      measure=lambda: self.measure())  # noqa: PLW0108 - a test may change it later  # fmt: skip
         return Runner(world, self.run, warmup_bars=warmup_bars)
 
 

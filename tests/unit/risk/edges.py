@@ -1,5 +1,6 @@
 """Edges of the checks of rows 3, 8, 10 to 12, 14 to 26: at the limit, and one unit beyond."""
 
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -61,6 +62,11 @@ BORROW = limits(min_borrow_level=2.5, min_borrow_cover=2.0, max_borrow_age_s=900
 LOSSES = limits(soft_daily_loss_ratio=D("0.02"), max_daily_loss_ratio=D("0.03"), max_drawdown_ratio=D("0.10"))
 HELD = facts(position=100)
 OER = limits(order_efficiency_warning=10.0, max_order_efficiency=15.0)
+DAY_NS = 86_400 * SECOND
+MIDNIGHT = make.T0 // DAY_NS * DAY_NS
+THAT_DAY = date(1970, 1, 1) + timedelta(days=make.T0 // DAY_NS)
+FROM_THAT_DAY = limits(intraday_margin_from=THAT_DAY)
+FROM_NEXT_DAY = limits(intraday_margin_from=THAT_DAY + timedelta(days=1))
 STANDING = limits(standing_required=True)
 AUTHORITY = limits(authority_required=True)
 
@@ -260,6 +266,30 @@ EDGES: dict[str, Case] = {
         checks.order_efficiency, OER,
         (buy(1), conduct(submitted=20, revised=5, canceled=4, executed=1)),
         (buy(1), conduct(submitted=20, revised=5, canceled=5, executed=1)),
+    ),
+    "efficiency-floor": (
+        checks.order_efficiency, structs.replace(OER, order_efficiency_floor=100),
+        (buy(1), conduct(submitted=90, revised=5, canceled=4)), (buy(1), conduct(submitted=90, revised=5, canceled=5)),
+    ),
+    "day-trades": (
+        checks.buying_power, FROM_NEXT_DAY,
+        (buy(1), knowing("margin", net_liquidation=D(24_999), day_trades=2)),
+        (buy(1), knowing("margin", net_liquidation=D(24_999), day_trades=3)),
+    ),
+    "day-trades-of-a-small-account": (
+        checks.buying_power, FROM_NEXT_DAY,
+        (buy(1), knowing("margin", net_liquidation=D(25_000), day_trades=9)),
+        (buy(1), knowing("margin", net_liquidation=D("24999.99"), day_trades=9)),
+    ),
+    "intraday-margin-from-its-first-day": (
+        checks.buying_power, FROM_THAT_DAY,
+        (buy(1), knowing("margin", net_liquidation=D(1), day_trades=9)),
+        (structs.replace(buy(1), ts_event=MIDNIGHT - 1), knowing("margin", net_liquidation=D(1), day_trades=9)),
+    ),
+    "intraday-margin-no-deficit": (
+        checks.buying_power, FROM_THAT_DAY,
+        (buy(10), knowing("margin", excess_after=None, excess_liquidity=D(1_000))),
+        (buy(10), knowing("margin", excess_after=None, excess_liquidity=D("999.99"))),
     ),
     "loss-soft": (checks.loss_limit, LOSSES, (buy(1), lost(98_000)), (buy(1), lost(97_999))),
     "loss-hard": (checks.loss_limit, LOSSES, (sell(100), lost(97_000, HELD)), (sell(100), lost(96_999, HELD))),

@@ -38,7 +38,7 @@ KNOWN = Facts(
                   limit_state=False, luld_tier=1, short_restricted=False),
     session=Session(executes=make.T0, opens=make.T0, closes=make.T0 + 23_400 * NANOS_PER_SECOND),
     borrow=Borrow(level=3.0, shares=10**7, fee_rate=0.0025, age_ns=0),
-    margin=Margin(net_liquidation=D(100_000), excess_liquidity=D(100_000), excess_after=D(100_000)),
+    margin=Margin(net_liquidation=D(100_000), excess_liquidity=D(100_000), excess_after=D(100_000), day_trades=0),
     exposures=Exposures(D(0), D(0), D(0), ()),
     budget=Budget(allocated=D(100_000), others=D(0), position=0, open_buy=0, open_sell=0, all_others=D(0)),
     losses=Losses(equity=D(100_000), day_start=D(100_000), peak=D(100_000)),

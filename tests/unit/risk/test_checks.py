@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -275,10 +276,27 @@ def test_selling_what_is_held_needs_no_borrow_and_buying_none() -> None:
 
 
 def test_order_efficiency_warns_before_it_refuses() -> None:
-    found = [checks.order_efficiency(buy(1), knowing("conduct", submitted=n), LIVE) for n in (9, 10, 14, 15)]
+    limit = structs.replace(LIVE, order_efficiency_floor=None)
+    found = [checks.order_efficiency(buy(1), knowing("conduct", submitted=n), limit) for n in (9, 10, 14, 15)]
     assert [(f.passed, f.numbers["warning"]) for f in found] == [
         (True, False), (True, True), (True, True), (False, True)
     ]  # fmt: skip
+
+
+def test_the_orders_of_one_rebalance_are_no_ratio() -> None:
+    found = [checks.order_efficiency(buy(1), knowing("conduct", submitted=n), LIVE) for n in (99, 100)]
+    assert [(f.passed, f.numbers["warning"]) for f in found] == [(True, False), (False, True)]
+
+
+def test_day_trades_count_by_the_older_rule_alone_and_never_hold_an_exit_back() -> None:
+    small = knowing("margin", facts(position=100), net_liquidation=D(24_999), day_trades=9)
+    assert checks.buying_power(buy(1), small, edges.FROM_NEXT_DAY).reason == "it could become a day trade too many"
+    assert checks.buying_power(sell(100), small, edges.FROM_NEXT_DAY).passed
+    assert checks.buying_power(buy(1), small, limits(min_excess_liquidity_ratio=D(0))).passed
+    unknown: list[dict[str, Any]] = [{"net_liquidation": None}, {"day_trades": None}]
+    older = [checks.buying_power(buy(1), knowing("margin", **lacking), edges.FROM_NEXT_DAY) for lacking in unknown]
+    assert [f.reason for f in older] == ["not known: net_liquidation", "not known: day_trades"]
+    assert checks.buying_power(buy(1), knowing("margin", net_liquidation=None), edges.FROM_THAT_DAY).passed
 
 
 @pytest.mark.parametrize(("check", "limit", "found"), [

@@ -1,5 +1,6 @@
 """Which change of a limit lets more through, and how one is written."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -48,6 +49,20 @@ def test_a_list_with_a_new_name_is_looser() -> None:
     assert looser("allow_list", ("A",), ("A", "B"))
     assert looser("allow_list", ("A", "B"), ("B", "C"))
     assert not looser("allow_list", ("A", "B"), ("B",))
+
+
+def test_a_floor_of_messages_that_is_off_is_the_tightest() -> None:
+    floor = "order_efficiency_floor"
+    assert [looser(floor, *pair) for pair in ((None, 1), (10, 11), (11, 10), (10, None), (None, 0))] == [
+        True, True, False, False, False
+    ]  # fmt: skip
+
+
+def test_an_earlier_day_for_the_freer_rule_is_looser() -> None:
+    days = [date(2026, 6, 4), date(2027, 10, 20)]
+    assert looser("intraday_margin_from", days[1], days[0])
+    assert not looser("intraday_margin_from", days[0], days[1])
+    assert parse_limit("intraday_margin_from=2026-06-04") == ("intraday_margin_from", days[0])
 
 
 def test_a_profiles_name_and_a_warning_let_nothing_through() -> None:

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from robotrader.model import (
     NANOS_PER_SECOND,
@@ -16,10 +17,11 @@ from robotrader.model import (
     OrderReplacing,
     OrderSending,
     RiskLimit,
+    Side,
     TradingState,
 )
 from robotrader.risk.approvals import Approvals
-from robotrader.risk.triggers import Burst, LossWatch, Traffic, TrafficCount, Trip
+from robotrader.risk.triggers import Burst, DayTrades, LossWatch, Traffic, TrafficCount, Trip
 from tests import builders as make
 
 D, SECOND, DAY = Decimal, NANOS_PER_SECOND, 86_400 * NANOS_PER_SECOND
@@ -158,3 +160,41 @@ def test_less_than_a_dollar_falls_like_more() -> None:
     watch = LossWatch()
     watch.mark(DAY, D("0.5"), D(1))
     assert watch.trip(LIMITS) == Trip(TradingState.HALTED, "drawdown of 50.00% is beyond 10.00%")
+
+
+def day_trades(*fills: tuple[float, int, int]) -> DayTrades:
+    """Make a count that saw orders of (day, signed units, units held after that)."""
+    trades = DayTrades()
+    for n, (day, units, held) in enumerate(fills):
+        order = make.order(n, side=Side.BUY if units > 0 else Side.SELL)
+        fill = make.filled(order, quantity=abs(units)).fill
+        trades.note(structs.replace(fill, ts_event=round(day * DAY)), held)
+    return trades
+
+
+@pytest.mark.parametrize(("fills", "count"), [
+    ([(5.0, 10, 10), (5.1, -10, 0)], 1),
+    ([(5.0, -10, -10), (5.1, 10, 0)], 1),  # sold short, bought back
+    ([(5.0, 10, 10), (6.0, -10, 0)], 0),  # overnight
+    ([(5.0, 10, 10), (6.0, -10, 0), (6.1, 10, 10)], 0),  # what was closed was not opened that day
+    ([(5.0, 10, 10), (6.0, 10, 20), (6.1, -5, 15)], 1),  # added to and taken off
+    ([(5.0, 10, 10), (5.1, -5, 5), (5.2, -5, 0)], 2),  # an order each
+    ([(5.0, 10, 10), (6.0, -20, -10), (6.1, 10, 0)], 1),  # turned round, and back on the same day
+    ([(5.0, 10, 10), (6.0, -20, -10)], 0),
+])  # fmt: skip
+def test_a_day_trade_takes_back_what_was_opened_that_day(fills: list[tuple[float, int, int]], count: int) -> None:
+    assert day_trades(*fills).count(6 * DAY) == count
+
+
+def test_an_order_counts_once_however_many_executions_it_takes() -> None:
+    trades = day_trades((5.0, 10, 10))
+    order = make.order(9, side=Side.SELL)
+    for held in (5, 0):
+        fill = make.filled(order, quantity=5, exec_id=f"e{held}").fill
+        trades.note(structs.replace(fill, ts_event=5 * DAY), held)
+    assert trades.count(5 * DAY) == 1
+
+
+def test_day_trades_are_forgotten_when_five_sessions_are_surely_over() -> None:
+    trades = day_trades((5.0, 10, 10), (5.1, -10, 0))
+    assert (trades.count(12 * DAY), trades.count(13 * DAY)) == (1, 0)

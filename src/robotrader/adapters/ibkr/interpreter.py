@@ -49,6 +49,7 @@ Fields = Mapping[str, Any]
 Events = Sequence[AnyEvent]
 
 NOTHING: Events = ()
+_LOCATE = 404
 _WORKING = frozenset({"PreSubmitted", "Submitted"})
 AWAITED = "filled, and its executions are not all here"
 _CHANGE_REFUSED = frozenset({ErrorClass.REJECTED, ErrorClass.UNCHANGED})
@@ -148,7 +149,8 @@ class Interpreter:
         events = self._status(known, fields, why or fields.get("warningText", ""), ts)
         if "locate" in why and known.ended is None:  # shares to borrow are looked for: alive, but cannot fill
             known.held = True
-            return (*events, OrderSuspended(ts_event=ts, ts_init=ts, order_id=known.order.id, reason=why))
+            return (*events, OrderSuspended(ts_event=ts, ts_init=ts, order_id=known.order.id, reason=why,
+                                            locating=True))  # fmt: skip
         if known.held and "whyHeld" in fields and fields["status"] in _WORKING:  # its acceptance is no news any more
             known.held = False
             return (*events, OrderConfirmed(ts_event=ts, ts_init=ts, order_id=known.order.id))
@@ -219,7 +221,8 @@ class Interpreter:
             case _ if known.ended is not None:
                 return (known.ended,)
             case ErrorClass.HELD:
-                return (OrderSuspended(ts_event=ts, ts_init=ts, order_id=order_id, reason=f"{code}: {text}"),)
+                return (OrderSuspended(ts_event=ts, ts_init=ts, order_id=order_id, reason=f"{code}: {text}",
+                                       locating=code == _LOCATE),)  # fmt: skip
             case ErrorClass.REJECTED if not known.seen:
                 known.ended = OrderRejected(ts_event=ts, ts_init=ts, order_id=order_id, code=code, reason=text)
                 return (known.ended,)

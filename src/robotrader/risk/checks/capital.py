@@ -1,23 +1,29 @@
 """Rows 12, 13, 18, 19, 20 and 23: how much capital may be at risk, everything open filled."""
 
+from datetime import date
 from decimal import Decimal
 
 from msgspec.structs import astuple
 
-from robotrader.model import Order, Purpose, RiskCheck, RiskLimit, Side
+from robotrader.model import NANOS_PER_SECOND, Order, Purpose, RiskCheck, RiskLimit, Side
 from robotrader.risk.checks.amounts import sides, unit_value
 from robotrader.risk.checks.check import PASSED, Exempt, Finding, check, missing, unknown, within, within_all
 from robotrader.risk.facts import Facts, is_reducing
 
 _BUY, _TARGET = Side.BUY, Purpose.TARGET
+_DAY_TRADES, _DAY_TRADER_EQUITY = 3, Decimal(25_000)
+_DAY_NS, _EPOCH = 86_400 * NANOS_PER_SECOND, date(1970, 1, 1).toordinal()
 
 
-@check(RiskCheck.BUYING_POWER, 12, "what_if_equity_ratio", "min_excess_liquidity_ratio", exempt=Exempt.EXITS)
+@check(RiskCheck.BUYING_POWER, 12, "what_if_equity_ratio", "min_excess_liquidity_ratio", "intraday_margin_from",
+       exempt=Exempt.EXITS)  # fmt: skip
 def buying_power(order: Order, facts: Facts, limits: RiskLimit) -> Finding:
     """Row 12: keep a buffer of excess liquidity; what an order above a share of the equity leaves, the broker says.
 
     A smaller one is counted as if it needed all of its value. `used` is the equity that margin would take.
     """
+    if limits.intraday_margin_from is not None and (refused := _day_trade(order, facts, limits.intraday_margin_from)):
+        return refused
     equity, margin, each = facts.snapshot.equity, facts.margin, unit_value(order, facts.snapshot)
     if each is None:
         return unknown("reference price")
@@ -30,6 +36,22 @@ def buying_power(order: Order, facts: Facts, limits: RiskLimit) -> Finding:
         return unknown("excess liquidity")
     buffer = equity * (limits.min_excess_liquidity_ratio or 0)
     return within(equity - after, equity - buffer, "too little excess liquidity would be left", after=after)
+
+
+def _day_trade(order: Order, facts: Facts, intraday_margin_from: date) -> Finding | None:
+    """Refuse to enter where that could become a fourth day trade of a small account in five sessions.
+
+    Source: FINRA Rule 4210(f)(8)(B), which the intraday margin standards replace: from then on only margin counts.
+    """
+    margin, day = facts.margin, order.ts_event // _DAY_NS + _EPOCH
+    worth, done = margin.net_liquidation, margin.day_trades
+    if day >= intraday_margin_from.toordinal():
+        return None
+    if worth is None or done is None:
+        return unknown(*missing(margin, "net_liquidation", "day_trades"))
+    if worth >= _DAY_TRADER_EQUITY or done < _DAY_TRADES:
+        return None
+    return "it could become a day trade too many", {"used": done + 1, "limit": _DAY_TRADES, "equity": worth}
 
 
 @check(RiskCheck.POSITION_LIMIT, 13, "max_position_equity_ratio", "max_position_adv_ratio", exempt=Exempt.REDUCING)

@@ -84,14 +84,19 @@ def _match(side: Side, price: Decimal | None, other: Decimal | None) -> bool:
 
 @check(RiskCheck.ORDER_EFFICIENCY, 22, "order_efficiency_warning", "max_order_efficiency", exempt=Exempt.EXITS)
 def order_efficiency(order: Order, facts: Facts, limits: RiskLimit) -> Finding:  # noqa: ARG001
-    """Row 22: cap today's messages per execution, with this one; a warning before that. Cancels never come here."""
+    """Row 22: cap today's messages per execution, with this one; a warning before that. Cancels never come here.
+
+    A few messages say nothing: orders of one rebalance all leave before the first of them fills.
+    """
     conduct = facts.conduct
     submitted, revised, canceled, executed = (
         conduct.submitted, conduct.revised, conduct.canceled, conduct.executed
     )  # fmt: skip
     if submitted is None or revised is None or canceled is None or executed is None:
         return unknown(*missing(conduct, "submitted", "revised", "canceled", "executed"))
-    used, warning = (submitted + revised + canceled + 1) / (executed + 1), limits.order_efficiency_warning
-    limit = limits.max_order_efficiency
-    numbers = {"used": used, "limit": limit, "warning": warning is not None and used > warning}
-    return "too many messages per execution" if limit is not None and used > limit else "", numbers
+    messages, floor = submitted + revised + canceled + 1, limits.order_efficiency_floor or 0
+    used, limit, warning = messages / (executed + 1), limits.max_order_efficiency, limits.order_efficiency_warning
+    counts = messages > floor
+    numbers = {"used": used, "limit": limit, "warning": counts and warning is not None and used > warning,
+               "messages": messages, "floor": floor}  # fmt: skip
+    return "too many messages per execution" if counts and limit is not None and used > limit else "", numbers

@@ -4,10 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robotrader.adapters.ibkr.conditions import Conditions
-from robotrader.model import NANOS_PER_SECOND, BorrowReported, HaltCause, HaltReported
+from robotrader.model import (
+    NANOS_PER_SECOND,
+    BorrowReported,
+    HaltCause,
+    HaltReported,
+    MarketDataReported,
+    MarketDataType,
+)
 from tests.unit.adapters.ibkr.messages import AAPL, SPY
 
-LEVEL, HALTED, SHARES, BID = 46, 49, 89, 1
+LEVEL, HALTED, SHARES, BID, ASK, LAST = 46, 49, 89, 1, 2, 4
 MINUTE = 60 * NANOS_PER_SECOND
 
 
@@ -15,8 +22,9 @@ def borrow(level: float | None, shares: int | None) -> BorrowReported:
     return BorrowReported(ts_event=0, ts_init=0, instrument=AAPL.id, level=level, shares=shares)
 
 
-def halt(cause: HaltCause | None) -> HaltReported:
-    return HaltReported(ts_event=0, ts_init=0, instrument=AAPL.id, halted=cause is not None, cause=cause)
+def halt(cause: HaltCause | None, *, limit_state: bool | None = None) -> HaltReported:
+    return HaltReported(ts_event=0, ts_init=0, instrument=AAPL.id, halted=cause is not None, cause=cause,
+                        limit_state=limit_state)  # fmt: skip
 
 
 def hear(conditions: Conditions, *ticks: tuple[int, float]) -> None:
@@ -50,6 +58,36 @@ def test_a_halt_and_its_end_are_told_and_at_first_also_that_there_is_none() -> N
         hear(conditions, (HALTED, value))
         found += list(conditions.news(0))
     assert found == [halt(None), halt(HaltCause.VOLATILITY), halt(None), halt(HaltCause.GENERAL)]
+
+
+def test_a_limit_state_holds_while_either_side_of_the_quote_is_past_its_limit() -> None:
+    conditions, found = Conditions(), []
+    for kind, attributes in ((BID, 1), (ASK, 1), (ASK, 3), (BID, 1), (LAST, 2), (ASK, 5), (BID, 2), (BID, 0)):
+        conditions.hear(AAPL.id, kind, 10.0, attributes)
+        found += list(conditions.news(0))
+    assert found == [halt(None, limit_state=state) for state in (False, True, False, True, False)]
+
+
+def test_a_new_subscription_forgets_neither_a_halt_nor_a_limit_state_before_it_is_told_better() -> None:
+    conditions, found = Conditions(), []
+    conditions.hear(AAPL.id, HALTED, 2.0)
+    conditions.hear(AAPL.id, BID, 10.0, 2)
+    for tick in ((BID, 10.0, 2), (HALTED, 0.0), (BID, 10.0, 1)):
+        found += list(conditions.news(0))
+        conditions.forget(AAPL.id)
+        conditions.hear(AAPL.id, *tick)
+    found += list(conditions.news(0))
+    volatile = HaltCause.VOLATILITY
+    assert found == [halt(volatile, limit_state=True), halt(None, limit_state=True), halt(None, limit_state=False)]
+
+
+def test_the_market_data_type_is_told_when_it_changes_and_nonsense_is_none() -> None:
+    conditions, found = Conditions(), []
+    for number in (1, 1, 3, 7, 4, 2, 1):
+        conditions.hear_type(AAPL.id, number)
+        found += [e.data_type for e in conditions.news(0) if isinstance(e, MarketDataReported)]
+    kind = MarketDataType
+    assert found == [kind.LIVE, kind.DELAYED, kind.DELAYED_FROZEN, kind.FROZEN, kind.LIVE]
 
 
 def test_a_new_subscription_begins_anew_but_repeats_no_news() -> None:

@@ -160,6 +160,10 @@ def test_inactive_may_come_back_while_open_but_not_when_completed() -> None:
 def test_shares_that_must_be_located_hold_the_order() -> None:
     found = Reader().read(order_status("PreSubmitted", whyHeld="locate"), error(404, "Shares are being located"))
     assert kinds(found) == [OrderAccepted, OrderSuspended, OrderSuspended]
+    assert [e.locating for e in found if isinstance(e, OrderSuspended)] == [True, True]
+    inactive, *_ = Reader().read(order_status("Inactive", whyHeld="trigger"))
+    assert isinstance(inactive, OrderSuspended)
+    assert not inactive.locating
 
 
 def test_what_was_held_works_again_when_its_shares_are_found_and_says_so_once() -> None:
