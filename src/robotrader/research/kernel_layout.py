@@ -6,12 +6,32 @@ instrument of one strategy, an owner a strategy, a column an instrument of the p
 
 import hashlib
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
-import numba
 import platformdirs
+
+
+@contextmanager
+def _absent(*names: str) -> Iterator[None]:
+    """Let an import not find modules that it would load only to see whether they are there."""
+    missing = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(missing))  # type: ignore[arg-type]  # None: there is no such module
+    try:
+        yield
+    finally:
+        for name in missing:
+            del sys.modules[name]
+
+
+with _absent("coverage", "scipy"):  # 0.4 s of every start
+    import numba
+    from numba.np import arraymath
+
+arraymath._HAVE_BLAS = True  # noqa: SLF001 - asked for when it is used: a user's own compiled code may need it
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -9,7 +9,7 @@ import pytest
 
 from robotrader import bootstrap
 
-HEAVY = ("dataframely", "ib_async", "numba", "pandas", "polars", "quart", "sqlalchemy", "talib")
+HEAVY = ("coverage", "dataframely", "ib_async", "numba", "pandas", "polars", "quart", "scipy", "sqlalchemy", "talib")
 CODE = """
 import json, sys
 from robotrader.cli.main import main
@@ -45,3 +45,12 @@ def test_a_file_of_clean_bars_is_judged_with_polars_alone(tmp_path: Path) -> Non
     file = tmp_path / "bars.csv"
     file.write_text("\n".join(["symbol,timestamp,open,high,low,close,volume", *rows]), encoding="utf-8")
     assert loaded("backtest", "sma_crossover", "--data", str(file), state=tmp_path) == ["polars"]
+
+
+def test_a_users_own_compiled_code_has_linear_algebra_beside_the_kernel() -> None:
+    code = """
+import robotrader.research.kernel_layout, numba, numpy as np
+print(numba.njit(lambda a: np.dot(np.linalg.inv(a), a))(np.eye(2) * 2).tolist())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "[[1.0, 0.0], [0.0, 1.0]]\n", done.stderr
