@@ -61,18 +61,19 @@ def panels(draw: st.DrawFn) -> Panel:
 
 @st.composite
 def configs(draw: st.DrawFn, panel: Panel) -> list[StrategyConfig]:
-    """Draw one to three strategies on some of the instruments."""
+    """Draw one to three strategies, each on instruments of its own."""
+    dealt, count = draw(st.permutations(panel.ids)), draw(st.integers(1, min(3, len(panel.ids))))
     return [
         StrategyConfig(
             id=StrategyId(f"s{n}"), source=DRAWN, capital=draw(st.sampled_from([D(100_000), D("2500.50")])),
-            universe=tuple(draw(st.permutations(panel.ids)))[: draw(st.integers(1, len(panel.ids)))],
+            universe=tuple(dealt[n::count]),
             parameters={"seed": draw(st.integers(0, 2**32)), "density": draw(st.sampled_from([1.0, 0.5, 0.1])),
                         "short": draw(st.integers(0, 1)), "whole": draw(st.sampled_from([1, 1, 0]))},
             resize=draw(st.sampled_from(Resize)),
             sizer=draw(st.sampled_from(["fixed:100", "fixed:7.5", "percent:0.3", "all_in", "notional:20000",
                                         "atr:0.01"])),
         )
-        for n in range(draw(st.integers(1, 3)))
+        for n in range(count)
     ]  # fmt: skip
 
 
@@ -148,6 +149,7 @@ def market(rows: int = 60, **cells: float) -> Panel:
     [
         ("one id", [one(), one()], RESEARCH, Friction(costs=cost_model("none"))),
         ("universe twice", [one(universe=(make.SPY.id,) * 2)], RESEARCH, Friction(costs=cost_model("none"))),
+        ("may meet inside", [one(), one(id=StrategyId("b"))], RESEARCH, Friction(costs=cost_model("none"))),
         ("sizes follow the returns", [one(), one(id=StrategyId("t"), sizer="volatility:0.1")], RESEARCH,
          Friction(costs=cost_model("none"))),
         ("sizes follow the returns", [one(sizer="kelly:0.5")], RESEARCH, Friction(costs=cost_model("none"))),

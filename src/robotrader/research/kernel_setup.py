@@ -91,6 +91,9 @@ def check_supported(
         ),
         "targets are throttled or buffered": any(c.drawdown_throttle or c.turnover_buffer for c in configs),
         "an instrument is in a universe twice": any(len(set(c.universe)) < len(c.universe) for c in configs),
+        "two strategies trade one instrument, and may meet inside": (
+            len({i for c in configs for i in c.universe}) < sum(len(set(c.universe)) for c in configs)
+        ),
         "a strategy has stops, targets or time exits, and bars overlap": (
             protected(configs) and bool(np.any(panel.opened[1:] < panel.ts[:-1]))
         ),
