@@ -23,7 +23,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SILENT:
-.PHONY: help install gate-soak demo test check fmt bench calibration results strategy-check clients clients-env scenarios mutants mutate reliability load lake journal-bench journal-load latency kills drills chaos crashes differential peers-env peers-sample docs browser wheel-test assets lock clean
+.PHONY: experiments help install gate-soak demo test check fmt bench calibration results strategy-check clients clients-env scenarios mutants mutate reliability load lake journal-bench journal-load latency kills drills chaos crashes differential peers-env peers-sample docs browser wheel-test assets lock clean
 
 help: ## list these commands
 	sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-15s%s\n", $$1, $$2 }'
@@ -76,6 +76,9 @@ scenarios: install ## play every incident of scenarios/ on virtual time, and und
 
 mutants: install ## plant each bug that the order path must not survive, and show what kills it (ARGS="float")
 	$(PY) -m tests.mutants $(ARGS)
+
+experiments: install ## try every promise of live A/B tests on 1,000 seeds (ARGS=--write)
+	$(PY) -m tests.calibration.experiments $(ARGS)
 
 gate-soak: install ## 100,000 steps of intents, fills, prices and limit changes: no order sent may break a limit
 	GATE_STEPS=100000 $(PYTEST) tests/property/test_sent_orders.py -k Trading --timeout 1800 $(ARGS)

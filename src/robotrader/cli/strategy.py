@@ -1,7 +1,9 @@
-"""Strategies: `strategy list` and `strategy check`."""
+"""Strategies: `strategy list`, `strategy new` and `strategy check`."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +21,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Strategies: the library, and their checks.")
     command(group, "list")(listed)
+    command(group, "new")(new)
     command(group, "check")(check)
     app.add_typer(group, name="strategy")
 
@@ -38,6 +41,21 @@ def _described(source: str, manifest: "Manifest") -> str:
     for name, p in manifest.parameters.items():
         lines.append(f"  -p {f'{name}={p.default}':<18} {f'{p.low:g} to {p.high:g}':<14} {p.doc}".rstrip())
     return "\n".join(lines)
+
+
+def new(
+    _call: Call, name: Annotated[str, typer.Argument(metavar="NAME", help="Small letters, such as slow_trend.")], *,
+    folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Where to write it.")] = Path(),
+) -> Answer:  # fmt: skip
+    """Write a strategy that works, to be changed into yours, and its test."""
+    from robotrader.strategy.starting import start_strategy
+
+    started = start_strategy(name, folder)
+    source = quote(started.source)
+    following = [f"robotrader strategy check {source}", f"pytest {quote(str(started.files[1]))}",
+                 f"robotrader backtest {source} --data sample:all"]  # fmt: skip
+    text = "\n".join([*(f"wrote {file}" for file in started.files), "", "next:", *(f"  {line}" for line in following)])
+    return Answer({"strategy": started.source, "files": started.files, "next": following}, text)
 
 
 def check(call: Call, strategy: Strategy, *, data: Data = "sample:all", p: Parameters = None) -> Answer:
