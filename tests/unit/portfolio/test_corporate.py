@@ -32,6 +32,18 @@ def test_lots_close_first_in_first_out_across_a_split() -> None:
     assert books.book(A).realized_pnl == 200 * (70 - 45) + 50 * (70 - 60)
 
 
+def test_a_split_of_two_books_is_a_split_of_the_account() -> None:
+    books = ledger(fill(1, 100, "90"), fill(2, 30, "90", strategy=B))
+    split(books, 2)
+    assert (books.account[SPY], books.quantity(SPY)) == (260, 260)
+
+
+def test_what_was_realized_before_a_reverse_split_stands_beside_what_its_remainder_brings() -> None:
+    books = ledger(fill(1, 20, "4"), fill(2, -5, "6"))
+    split(books, 1, 10)  # 15 units: one new one, and half a one at 50 that cost 20
+    assert books.book(A).realized_pnl == 5 * (6 - 4) + (25 - 20)
+
+
 def test_a_short_position_splits_too() -> None:
     books = ledger(fill(1, -100, "90"))
     split(books, 3)

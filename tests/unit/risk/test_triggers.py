@@ -186,6 +186,15 @@ def test_a_day_trade_takes_back_what_was_opened_that_day(fills: list[tuple[float
     assert day_trades(*fills).count(6 * DAY) == count
 
 
+def test_what_was_opened_in_one_instrument_is_kept_while_another_is_opened() -> None:
+    trades = day_trades((5.0, 10, 10))
+    other = structs.replace(make.filled(make.order(7), quantity=10).fill, instrument=make.QQQ.id, ts_event=5 * DAY)
+    trades.note(other, 10)
+    closed = make.filled(make.order(8, side=Side.SELL), quantity=10).fill
+    trades.note(structs.replace(closed, ts_event=5 * DAY), 0)
+    assert trades.count(5 * DAY) == 1
+
+
 def test_an_order_counts_once_however_many_executions_it_takes() -> None:
     trades = day_trades((5.0, 10, 10))
     order = make.order(9, side=Side.SELL)
