@@ -181,6 +181,7 @@ def day_trades(*fills: tuple[float, int, int]) -> DayTrades:
     ([(5.0, 10, 10), (5.1, -5, 5), (5.2, -5, 0)], 2),  # an order each
     ([(5.0, 10, 10), (6.0, -20, -10), (6.1, 10, 0)], 1),  # turned round, and back on the same day
     ([(5.0, 10, 10), (6.0, -20, -10)], 0),
+    ([(6.0, 10, 10), (6.1, -20, -10)], 1),  # turned round on the day it was opened
 ])  # fmt: skip
 def test_a_day_trade_takes_back_what_was_opened_that_day(fills: list[tuple[float, int, int]], count: int) -> None:
     assert day_trades(*fills).count(6 * DAY) == count
