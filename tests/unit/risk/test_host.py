@@ -62,3 +62,9 @@ def test_conditions_are_judged_each_for_itself_and_what_is_not_measured_stays() 
 def test_the_words_say_what_was_measured() -> None:
     found = HostWatch(HostLimits()).look(HostFacts(disk_free_ratio=0.082, commit_s=12.0), 1)
     assert [event.detail for event in found] == ["8.2% of the disk is free", "the journal took 12.0 s for a batch"]
+
+
+def test_one_condition_that_is_getting_better_hides_no_other_that_gets_worse() -> None:
+    watch = HostWatch(HostLimits())
+    assert look(watch, 0, disk_free_ratio=0.05) == [("disk", "REDUCING")]
+    assert look(watch, 1, disk_free_ratio=0.5, commit_s=5.0) == [("database", "REDUCING")]
