@@ -42,7 +42,7 @@ def judge(
     placed = Counter(p.order_ref for p in record.placements if not p.modify)
     known = {row.working.order.id: row.working for row in orders}
     executed = {e.exec_id.rpartition(".")[0]: (e.order_ref, e.quantity, e.price) for e in record.executions}
-    booked = {f.fill.exec_id: (f.fill.order_id, f.fill.quantity, f.fill.price) for f in fills}
+    booked = {f.fill.exec_id: (f.fill.order_id, f.fill.quantity, f.fill.price) for f in fills if not f.fill.crossed}
     differences = [
         f"{exec_id}: gateway {executed[exec_id]}, journal {booked[exec_id]}"
         for exec_id in executed.keys() & booked.keys()

@@ -7,6 +7,7 @@ from itertools import chain
 
 from robotrader.engine.submission import Submission
 from robotrader.model import (
+    CROSSED_PREFIX,
     Crossed,
     Event,
     Fill,
@@ -82,8 +83,9 @@ def _entries(one: Transfer, orders: dict[StrategyId, Order], ts: int) -> tuple[F
     """Return both sides of a transfer; the ids name the two decisions that it comes of."""
     buy, sell = orders[one.buyer], orders[one.seller]
     bought, sold = (
-        Fill(exec_id=f"X-{mine.id}-{other.id}", revision=1, order_id=OrderId(f"X-{mine.id}"), strategy=mine.strategy,
-             instrument=mine.instrument, side=side, quantity=one.quantity, price=one.price, ts_event=ts)
+        Fill(exec_id=f"{CROSSED_PREFIX}{mine.id}-{other.id}", revision=1, order_id=OrderId(CROSSED_PREFIX + mine.id),
+             strategy=mine.strategy, instrument=mine.instrument, side=side, quantity=one.quantity, price=one.price,
+             ts_event=ts)
         for mine, other, side in ((buy, sell, Side.BUY), (sell, buy, Side.SELL))
     )  # fmt: skip
     return bought, sold

@@ -93,6 +93,7 @@ from robotrader.model.market import (
     stock,
 )
 from robotrader.model.orders import (
+    CROSSED_PREFIX,
     EXTERNAL,
     OUR_PREFIX,
     Commission,
@@ -131,6 +132,7 @@ from robotrader.model.strategy import (
 )
 
 __all__ = [
+    "CROSSED_PREFIX",
     "Account",
     "AccountReported",
     "Action",

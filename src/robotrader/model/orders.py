@@ -14,6 +14,7 @@ OrderId = NewType("OrderId", str)
 """`RT-` and 21 base32 characters: intent id, idempotency key and IB's `orderRef`."""
 
 OUR_PREFIX = "RT-"
+CROSSED_PREFIX = "X-"
 """How every order id of ours begins."""
 
 StrategyId = NewType("StrategyId", str)
@@ -170,6 +171,11 @@ class Fill(Struct, frozen=True, kw_only=True):
         if not whole or self.quantity < 0 or not self.price.is_finite():
             raise BadTick(f"execution {self.exec_id}: expected units at a finite price, found {self.quantity!r} at "
                           f"{self.price}")  # fmt: skip
+
+    @property
+    def crossed(self) -> bool:
+        """Tell whether it met another strategy's order inside: a book entry that no broker saw."""
+        return self.order_id.startswith(CROSSED_PREFIX)
 
 
 class Commission(Struct, frozen=True, kw_only=True):

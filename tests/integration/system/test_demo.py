@@ -32,6 +32,13 @@ def test_two_headless_runs_are_equal(finished: Path, tmp_path: Path) -> None:
     assert first["invariants_violated"] == first["duplicate_orders"] == first["lost_fills"] == 0
 
 
+def test_what_met_inside_is_not_looked_for_at_the_broker(tmp_path: Path) -> None:
+    done = robotrader("demo", "--headless", "--days", "980", state=tmp_path)  # the first crossing is in session 966
+    assert done.code == 0, done.err
+    assert done.json["reconciled"] is True
+    assert [row.fill for row in bootstrap.reader(tmp_path).fills(limit=10_000) if row.fill.crossed]
+
+
 def test_a_finished_demo_started_again_changes_nothing(tmp_path: Path) -> None:
     first = robotrader("demo", "--headless", "--days", "120", state=tmp_path)
     again = robotrader("demo", "--headless", "--days", "120", state=tmp_path)

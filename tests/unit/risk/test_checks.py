@@ -407,3 +407,7 @@ def test_a_refusal_by_state_says_who_stopped_trading() -> None:
 
 def test_no_rate_limit_means_any_rate() -> None:
     assert checks.message_rate(buy(1), rated(10**6, 10**6, 10**6), OFF).passed
+
+
+def test_a_check_without_limits_is_on_under_a_profile_of_any_name() -> None:
+    assert checks.price_grid.on(RiskLimit(profile="x"))
