@@ -78,6 +78,15 @@ from robotrader.model.events import (
     RunStarted,
     TradingHalted,
 )
+from robotrader.model.lifecycle import (
+    STRENGTH_BINS,
+    Criterion,
+    Evidence,
+    Exit,
+    Gate,
+    LifecycleRules,
+    StageFacts,
+)
 from robotrader.model.market import (
     NANOS_PER_SECOND,
     AssetClass,
@@ -132,6 +141,13 @@ from robotrader.model.strategy import (
 )
 
 __all__ = [
+    "StageFacts",
+    "LifecycleRules",
+    "Gate",
+    "Exit",
+    "Evidence",
+    "Criterion",
+    "STRENGTH_BINS",
     "CROSSED_PREFIX",
     "Account",
     "AccountReported",
