@@ -12,16 +12,14 @@ from robotrader.data.adjust import Adjust, adjust
 from robotrader.data.panel import Floats, Panel
 from robotrader.engine.agenda import Agenda
 from robotrader.engine.trader import Trader
+from robotrader.engine.virtual_broker import VirtualBroker
 from robotrader.execution.fingerprint import fills_hash, orders_hash
 from robotrader.model import (
     AnyCommand,
-    AnyEvent,
     Bar,
     BarsClosed,
     BarSpec,
-    Cancel,
     Commission,
-    CommissionReported,
     CorporateAction,
     CorporateActionBooked,
     Crossed,
@@ -31,26 +29,15 @@ from robotrader.model import (
     Instrument,
     Manifest,
     Order,
-    OrderAccepted,
-    OrderCanceled,
-    OrderExpired,
-    OrderFilled,
-    OrderId,
-    OrderReplaced,
-    OrderReplacing,
-    OrderSending,
     PortfolioMarked,
-    Replace,
     Resize,
     RiskLimit,
     RunStarted,
     StrategyConfig,
-    Submit,
 )
 from robotrader.research.borrowing import Borrowing
 from robotrader.research.quiet import QuietBars
-from robotrader.simulation.linked import Happened, LinkedOrders
-from robotrader.simulation.venue import FillAt, Venue, VenueChange, VenueFill, VenueOrder
+from robotrader.simulation.venue import FillAt, Venue
 from robotrader.strategy.contract import PrecomputedRows, SignalSource, strengths
 from robotrader.strategy.loading import load_strategy
 
@@ -181,9 +168,9 @@ class _Run:
         self._commands: list[AnyCommand] | None = [] if keep_commands else None
         self.panel = panel
         self.venue = venue
-        self._at_venue = LinkedOrders(venue)
         self._wakes = np.zeros(len(panel), dtype=np.bool_)
         self.trader = Trader(self._source)
+        self.broker = VirtualBroker(self.trader, venue, keep=self._keep)
         symbols = {i.symbol for i in panel.instruments}
         self._actions = tuple(a for a in actions if {a.symbol, a.successor or a.symbol} <= symbols)
         self._agenda: Agenda | None = None
@@ -194,13 +181,9 @@ class _Run:
             self._wakes[[row for at in rows.tolist() for row in (at - 1, at) if 0 <= row < len(panel)]] = True
         self._borrowing = Borrowing(panel, borrow_rate, self.trader.ledger) if borrow_rate else None
         self._booked: list[CorporateActionBooked] = []
-        self._orders: dict[str, Order] = {}
-        self._fills: list[Fill] = []
-        self._commissions: list[Commission] = []
+        self._noted = 0
         self._denied: list[Deny] = []
         self._changes: list[tuple[int, float, tuple[int, ...]]] = []
-        self._filled = False
-        self._sent = 0
 
     def _source(self, config: StrategyConfig, instruments: tuple[Instrument, ...]) -> tuple[Manifest, SignalSource]:
         strategy = load_strategy(config.source, config.parameters)
@@ -246,94 +229,32 @@ class _Run:
             self.trader.handle(fee)
             self._note(at)
         for event in self._agenda.due(opened) if self._agenda else ():
-            self.carry_out(self.trader.handle(event), row, opened)
+            self.broker.carry_out(self.trader.handle(event), opened)
             self._note(row)
         if always or not self.venue.idle:
-            self.match(bars, row, opened)
+            self.broker.match(bars, opened)
             if self.panel.spec is BarSpec.DAY and not self.venue.idle:
-                self.expire(row, ts)
+                self.broker.expire(ts)
         commands = self.trader.handle(BarsClosed(ts_event=ts, ts_init=ts, bars=bars))
         if commands:
-            self.carry_out(commands, row, ts)
-        if self._filled:
+            self.broker.carry_out(commands, ts)
+        if self._noted != len(self.broker.fills):
             self._note(row)
-            self._filled = False
-
-    def match(self, bars: Sequence[Bar], row: int, opened: int) -> None:
-        """Let the venue see the bars and book what fills."""
-        for bar in bars:
-            for happened in self._at_venue.on_bar(bar, opened):
-                self._take(happened, row, opened)
-
-    def expire(self, row: int, ts: int) -> None:
-        """End a session: DAY orders that are still open expire."""
-        for happened in self._at_venue.end_session(ts):
-            self._take(happened, row, ts)
-
-    def carry_out(self, commands: Sequence[AnyCommand], row: int, ts: int) -> None:
-        """Carry out the core's commands."""
-        if self._commands is not None:
-            self._commands.extend(commands)
-        for command in commands:
-            match command:
-                case Submit():
-                    self._submit(command.order, row, ts)
-                case Cancel():
-                    self._take(self._at_venue.cancel(command.order_id), row, ts)
-                case Replace(order=order):
-                    self._tell([OrderReplacing(ts_event=ts, ts_init=ts, order_id=order.id, epoch=0)], row)
-                    self._take(self._at_venue.change(venue_order(order)), row, ts)
-                case _:
-                    self._keep(command)
+            self._noted = len(self.broker.fills)
 
     def _keep(self, command: AnyCommand) -> None:
-        """Keep for the result what asks nothing of the venue."""
+        """Keep for the result what was decided."""
+        if self._commands is not None:
+            self._commands.append(command)
         match command:
             case Deny():
                 self._denied.append(command)
             case CorporateActionBooked():
                 self._booked.append(command)
             case Crossed(fills=fills):
-                self._fills.extend(fills)
+                self.broker.fills.extend(fills)
             case _:
                 pass
-
-    def _submit(self, order: Order, row: int, ts: int) -> None:
-        self._sent += 1
-        self._orders[order.id] = order
-        sending = OrderSending(ts_event=ts, ts_init=ts, order_id=order.id, epoch=0, broker_order_id=self._sent)
-        self._tell([sending, OrderAccepted(ts_event=ts, ts_init=ts, order_id=order.id, perm_id=self._sent)], row)
-        for happened in self._at_venue.place(venue_order(order), parent=order.parent, group=order.oca_group):
-            self._take(happened, row, ts)
-
-    def _take(self, happened: Happened, row: int, ts: int) -> None:
-        """Book what happened at the venue, all of it before anything is done about it."""
-        self._tell([event for one in happened for event in self._events(one, ts)], row)
-
-    def _events(self, one: VenueFill | VenueChange, ts: int) -> Sequence[AnyEvent]:
-        if isinstance(one, VenueFill):
-            return self._book(one)
-        order_id = OrderId(one.key)
-        match one.what:
-            case "canceled" | "lapsed":
-                return [OrderCanceled(ts_event=ts, ts_init=ts, order_id=order_id)]
-            case "expired":
-                return [OrderExpired(ts_event=ts, ts_init=ts, order_id=order_id)]
-            case "resized":
-                known = self.trader.orders.get(order_id)
-                order = self._orders[order_id] if known is None else known.replacing or known.order
-                return [OrderReplaced(ts_event=ts, ts_init=ts, order_id=order_id, quantity=one.quantity,
-                                      limit_price=order.limit_price, stop_price=order.stop_price)]  # fmt: skip
-            case _:
-                return []
-
-    def _book(self, hit: VenueFill) -> Sequence[AnyEvent]:
-        fill = own_fill(hit, self._orders[hit.key])
-        commission = Commission(exec_id=fill.exec_id, revision=1, amount=hit.commission)
-        self._fills.append(fill)
-        self._commissions.append(commission)
-        return [OrderFilled(ts_event=hit.ts, ts_init=hit.ts, fill=fill),
-                CommissionReported(ts_event=hit.ts, ts_init=hit.ts, commission=commission)]  # fmt: skip
 
     def _note(self, row: int) -> None:
         """Remember cash and units after a change, for the equity curve."""
@@ -341,18 +262,13 @@ class _Run:
         cash = float(sum((b.cash for b in ledger.books), Decimal(0)))
         self._changes.append((row, cash, tuple(ledger.quantity(i) for i in self.panel.ids)))
 
-    def _tell(self, events: Sequence[AnyEvent], row: int) -> None:
-        commands = [(command, e.ts_event) for e in events for command in self.trader.handle(e)]
-        self._filled = self._filled or any(isinstance(e, OrderFilled) for e in events)
-        for command, ts in commands:
-            self.carry_out([command], row, ts)
-
     def result(self, profile: str, started: float) -> BacktestResult:
         """Close the books."""
         end = int(self.panel.ts[-1]) if len(self.panel) else 0
         capital = float(sum((b.capital for b in self.trader.ledger.books), Decimal(0)))
         return BacktestResult(
-            orders=tuple(self._orders.values()), fills=tuple(self._fills), commissions=tuple(self._commissions),
+            orders=tuple(self.broker.orders.values()), fills=tuple(self.broker.fills),
+            commissions=tuple(self.broker.commissions),
             denied=tuple(self._denied), booked=tuple(self._booked),
             commands=tuple(self._commands or ()), final=self.trader.mark(end),
             equity=_equity(self.panel, capital, self._changes),
@@ -381,19 +297,3 @@ def _forward_filled(column: Floats) -> Floats:
     known = ~np.isnan(column)
     last = np.maximum.accumulate(np.where(known, np.arange(len(column)), -1))
     return np.where(last >= 0, column[np.maximum(last, 0)], 0.0)
-
-
-def venue_order(order: Order) -> VenueOrder:
-    """Return the order as the venue takes it: our id is its key."""
-    return VenueOrder(
-        key=order.id, instrument=order.instrument, side=order.side, quantity=order.quantity, type=order.type,
-        limit_price=order.limit_price, stop_price=order.stop_price, tif=order.tif,
-    )  # fmt: skip
-
-
-def own_fill(hit: VenueFill, order: Order) -> Fill:
-    """Return a venue fill as an execution of ours."""
-    return Fill(
-        exec_id=f"{hit.number:08x}", revision=1, order_id=order.id, strategy=order.strategy,
-        instrument=hit.instrument, side=hit.side, quantity=hit.quantity, price=hit.price, ts_event=hit.ts,
-    )  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from robotrader.data.panel import Panel
+from robotrader.engine.virtual_broker import own_fill, venue_order
 from robotrader.model import (
     ConfigError,
     DataError,
@@ -20,7 +21,7 @@ from robotrader.model import (
     StrategyId,
     Submit,
 )
-from robotrader.research.backtest import BacktestResult, own_fill, run_backtest, venue_order
+from robotrader.research.backtest import BacktestResult, run_backtest
 from robotrader.risk.limits import PAPER, RESEARCH
 from robotrader.simulation.costs import cost_model
 from robotrader.simulation.venue import FillAt, Venue
