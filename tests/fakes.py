@@ -301,6 +301,9 @@ class ScriptedSource:
     def on_split(self, instrument: InstrumentId, ratio: float, ex_at: int) -> None:
         self.splits.append((instrument, ratio, ex_at))
 
+    def compared(self) -> tuple[int, int]:
+        return 0, 0
+
 
 Script = Mapping[int, Sequence[float] | Exception]
 """Strengths by day, one per instrument of the universe; an exception is raised."""

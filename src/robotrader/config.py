@@ -17,7 +17,16 @@ from robotrader.adapters.sql.location import checked_url
 from robotrader.data.instruments import instrument_of
 from robotrader.data.retention import RetentionPolicy
 from robotrader.execution.protection import policy_of
-from robotrader.model import BarSpec, ConfigError, Instrument, InstrumentId, RiskLimit, SpecialDay, StrategyConfig
+from robotrader.model import (
+    BarSpec,
+    ConfigError,
+    Instrument,
+    InstrumentId,
+    LifecycleRules,
+    RiskLimit,
+    SpecialDay,
+    StrategyConfig,
+)
 from robotrader.monitoring.redact import clean
 from robotrader.portfolio.allocation import allocate
 from robotrader.portfolio.sizing import check_sizing, parse_sizer
@@ -114,7 +123,8 @@ class LogSettings(Section, frozen=True, kw_only=True):
 class Settings(Section, frozen=True, kw_only=True):
     """Everything that can be set; `state` is the state folder, None the user's data folder.
 
-    `capital` is what the strategies with a budget share: a part of it each.
+    `capital` is what the strategies with a budget share: a part of it each. With a `lifecycle`, strategies are promoted
+    and taken back by its gates and guards; without one, only operators change stages.
     """
 
     mode: Literal["paper", "shadow", "live"] = "paper"
@@ -129,6 +139,7 @@ class Settings(Section, frozen=True, kw_only=True):
     dashboard: DashboardSettings = DashboardSettings()
     log: LogSettings = LogSettings()
     retention: RetentionPolicy = RetentionPolicy()
+    lifecycle: LifecycleRules | None = None
 
     @property
     def state_dir(self) -> Path:

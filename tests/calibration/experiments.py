@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from robotrader.data.panel import Floats
 from robotrader.research.experiment import Decision, Registration, judge
-from robotrader.research.sequential import Boundary, running_intervals, sample_size, winsorised
+from robotrader.strategy.sequential import Boundary, running_intervals, sample_size, winsorised
 from tests.calibration.claims import wilson
 from tests.calibration.worlds import YEAR
 from tests.page import write

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from robotrader.data.panel import Floats
-from robotrader.research import experiment, sequential
-from robotrader.research.sequential import Boundary
+from robotrader.research import experiment
+from robotrader.strategy import sequential
+from robotrader.strategy.sequential import Boundary
 from tests.calibration.experiments import CLAIMS, Claim, find
 
 SEEDS = 60

@@ -102,6 +102,9 @@ class Spoken:
 
     def on_split(self, instrument: InstrumentId, ratio: float, ex_at: int) -> None: ...
 
+    def compared(self) -> tuple[int, int]:
+        return 0, 0
+
 
 class Trading(RuleBasedStateMachine):
     """One story; `held`, `cash`, `open` and `sent` are the story's own books."""

@@ -188,7 +188,7 @@ def _run_started(settings: Settings) -> RunStarted:
         ts_event=0, ts_init=0, epoch=0, run_id=f"run-{time.time_ns()}-{os.getpid()}", mode=settings.mode,
         account=settings.broker.account, strategies=settings.strategies, instruments=settings.instruments,
         limits=settings.limits, code_version=__version__, borrow_rate=settings.broker.borrow_rate or None,
-        sources=_sources(settings),
+        sources=_sources(settings), lifecycle=settings.lifecycle,
     )  # fmt: skip
 
 

@@ -82,7 +82,7 @@ class Briefing:
         self._sessions: SessionTable | None = None
         self._limits = limits
         self._mode = ""
-        self._stages: dict[StrategyId, Stage] = {}
+        self.stages: dict[StrategyId, Stage] = {}
         self._event: Event | None = None
         self._equity = Decimal(0)
         self._asked_by: RiskLimit | None = None
@@ -101,7 +101,7 @@ class Briefing:
         self._borrow_rate = event.borrow_rate
         self._live.clear()
         self._halts = {iid: told for iid, told in self._halts.items() if told.halted or told.limit_state}
-        self._stages = {config.id: config.stage for config in event.strategies}
+        self.stages = {config.id: config.stage for config in event.strategies}
 
     def hear(self, event: Event) -> None:
         """Take in what the broker says of the account or an instrument."""
@@ -153,7 +153,7 @@ class Briefing:
             losses=self._losses(),
             standing=self._standing(),
             # no strategy has a model yet, and none is started by a user's role: there is nothing that could be amiss
-            authority=Authority(mode=self._mode, stage=self._stages.get(order.strategy), model_signed=True,
+            authority=Authority(mode=self._mode, stage=self.stages.get(order.strategy), model_signed=True,
                                 role_allowed=True),
         )  # fmt: skip
 

@@ -38,12 +38,12 @@ class Crossing:
     def __init__(self, ledger: Ledger, submission: Submission) -> None:
         self._ledger = ledger
         self._submission = submission
-        self._stages: dict[StrategyId, Stage] = {}
+        self.stages: dict[StrategyId, Stage] = {}
         self._crossed: dict[tuple[StrategyId, InstrumentId], tuple[int, str]] = {}
 
     def configure(self, strategies: Iterable[StrategyConfig]) -> None:
         """Take over the stages of a run's strategies: paper money and real money never meet."""
-        self._stages = {config.id: config.stage for config in strategies}
+        self.stages = {config.id: config.stage for config in strategies}
 
     def meet(self, orders: Iterable[tuple[Order, Decimal]], event: Event) -> list[Crossed]:
         """Book what can be crossed of these orders, each with its instrument's last close.
@@ -53,7 +53,7 @@ class Crossing:
         """
         groups: defaultdict[tuple[InstrumentId, Stage, Decimal], list[Order]] = defaultdict(list)
         for order, price in orders:
-            groups[order.instrument, self._stages[order.strategy], price].append(order)
+            groups[order.instrument, self.stages[order.strategy], price].append(order)
         return [
             crossed
             for (_, _, price), group in groups.items()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from robotrader.engine.response import respond
+from robotrader.engine.staged import StagedTrader
 from robotrader.engine.trader import Trader
 from robotrader.execution.lifecycle import OPEN
 from robotrader.model import (
@@ -60,7 +61,7 @@ def replay(rows: Sequence[JournalRow], source: SourceFactory) -> ReplayResult:
 
     An event on which the core failed when it was recorded fails again and is passed over, as then.
     """
-    trader = Trader(source)
+    trader = StagedTrader(source)
     made: list[str] = []
     told: list[JournalRow] = []
     events, last, length = 0, None, 0

@@ -3,7 +3,7 @@
 from collections.abc import Set
 
 from robotrader.engine.exits import TimeExits
-from robotrader.engine.strategy_sizing import Change, StrategySizing
+from robotrader.engine.strategy_sizing import Change, Mandate, StrategySizing
 from robotrader.model import (
     BarsClosed,
     CorporateActionDue,
@@ -85,6 +85,11 @@ class StrategyRuntime:
             self.source.on_split(event.instrument, float(event.action.ratio), event.action.ex_at)
         if self.config.id in stopped:
             self.try_again(event.instrument)
+
+    def entrust(self, mandate: Mandate) -> None:
+        """Go on with another mandate: every target is sized anew at the next bar."""
+        self.sizing.mandate = mandate
+        self.again |= set(range(len(self.config.universe)))
 
     def try_again(self, instrument: InstrumentId) -> None:
         """Size an instrument anew at the next bar."""

@@ -1,6 +1,8 @@
 """How one strategy's targets are sized; for a construction, the shares of all its names at one time."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +18,22 @@ Change = tuple[InstrumentId, float, float | None]
 _NO_VIEW = Share(0.0, reason="no view")
 
 
+class Mandate(NamedTuple):
+    """How much of its size a strategy may hold; `reduces`: its positions may only become smaller."""
+
+    share: Decimal = Decimal(1)
+    reduces: bool = False
+
+    def bounded(self, quantity: int, present: int) -> int:
+        """Return the target (signed units) that the mandate leaves of one, where `present` units are held."""
+        if not self.reduces:
+            return quantity
+        return max(min(quantity, max(present, 0)), min(present, 0))
+
+
+WHOLE = Mandate()
+
+
 class StrategySizing:
     """Sizer, buffer and throttle of a strategy; who takes part in its construction, and with what share."""
 
@@ -24,6 +42,7 @@ class StrategySizing:
         self.sizer = parse_sizer(config.sizer)
         self.buffer = config.turnover_buffer
         self.throttle = parse_throttle(config.drawdown_throttle) if config.drawdown_throttle else None
+        self.mandate = WHOLE
         self._cluster_correlation = config.cluster_correlation
         self._views: Mapping[InstrumentId, float] = {}
         self._shares: dict[InstrumentId, Share] | None = None

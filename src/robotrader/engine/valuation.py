@@ -6,7 +6,7 @@ from msgspec import structs
 
 from robotrader.engine.market import MarketFacts
 from robotrader.engine.orders import WorkingOrders
-from robotrader.engine.strategy_sizing import StrategySizing
+from robotrader.engine.strategy_sizing import WHOLE, StrategySizing
 from robotrader.model import (
     InstrumentId,
     InvariantViolation,
@@ -80,11 +80,14 @@ class Valuation:
             factor = rules.throttle.factor(below)
             size *= factor
             sizing |= {"drawdown": f"{below:.6f}", "throttle": str(factor)}
+        if rules.mandate is not WHOLE:
+            size *= rules.mandate.share
+            sizing |= {"share": str(rules.mandate.share)}
         quantity = target_quantity(signal.strength, size, self._market.instrument(iid).lot)
-        if rules.buffer:
+        if rules.buffer or rules.mandate.reduces:
             sizing["unbuffered"] = str(quantity)
             present = self._ledger.book(strategy).quantity(iid) + self._orders.net(strategy, iid)
-            quantity = buffered(quantity, present, rules.buffer)
+            quantity = rules.mandate.bounded(buffered(quantity, present, rules.buffer), present)
         return Target(strategy=strategy, instrument=iid, ts_event=signal.ts_event, quantity=quantity, sizing=sizing)
 
     def _size(self, signal: Signal, rules: StrategySizing, price: Decimal) -> tuple[Decimal, dict[str, str]]:

@@ -20,7 +20,9 @@ from robotrader.model.commands import (
     Replace,
     SetLimits,
     SetTradingState,
+    StageJudged,
     Submit,
+    VirtualTraded,
 )
 from robotrader.model.corporate import CorporateAction, CorporateActionKind, Posting
 from robotrader.model.errors import (
@@ -141,6 +143,8 @@ from robotrader.model.strategy import (
 )
 
 __all__ = [
+    "StageJudged",
+    "VirtualTraded",
     "StageFacts",
     "LifecycleRules",
     "Gate",

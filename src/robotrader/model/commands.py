@@ -5,10 +5,11 @@ from decimal import Decimal
 from msgspec import Struct
 
 from robotrader.model.corporate import Posting
+from robotrader.model.lifecycle import Criterion, Gate
 from robotrader.model.market import InstrumentId
 from robotrader.model.orders import Fill, Order, OrderId, StrategyId
 from robotrader.model.risk import Approved, Denied, RiskLimit, TradingState
-from robotrader.model.strategy import Signal, Target
+from robotrader.model.strategy import Signal, Stage, Target
 
 
 class Command(Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
@@ -116,6 +117,35 @@ class Crossed(Command, frozen=True, kw_only=True):
     fills: tuple[Fill, ...]
 
 
+class StageJudged(Command, frozen=True, kw_only=True):
+    """A gate, a guard or an operator decided on a strategy's stage: another one, another share, or it stays.
+
+    `share` is the part of the strategy's capital that its orders may use from now on.
+    """
+
+    strategy: StrategyId
+    gate: Gate
+    before: Stage
+    stage: Stage
+    share: float
+    criteria: tuple[Criterion, ...]
+    reason: str
+    actor: str
+
+
+class VirtualTraded(Command, frozen=True, kw_only=True):
+    """What a strategy's virtual book did since it was told of last; nothing of it was sent to anybody.
+
+    `denied` are the reasons of the orders that the gate refused; money in account currency.
+    """
+
+    strategy: StrategyId
+    fills: tuple[Fill, ...]
+    commission: Decimal
+    denied: tuple[str, ...]
+    equity: Decimal
+
+
 class CorporateActionBooked(Command, frozen=True, kw_only=True):
     """What a corporate action changed in the books; `action` is its key."""
 
@@ -158,6 +188,8 @@ AnyCommand = (
     | SetLimits
     | BookAdjusted
     | Crossed
+    | StageJudged
+    | VirtualTraded
     | CorporateActionBooked
     | PortfolioMarked
 )

@@ -12,6 +12,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from robotrader.model.corporate import CorporateAction
+from robotrader.model.lifecycle import LifecycleRules
 from robotrader.model.market import Bar, HaltCause, Instrument, InstrumentId, MarketDataType, Quote
 from robotrader.model.orders import Commission, Fill, OrderId, Side, StrategyId
 from robotrader.model.portfolio import Account
@@ -30,6 +31,9 @@ class Action(StrEnum):
     RECONCILE = "reconcile"
     RESOLVE = "resolve"
     LIMIT = "limit"
+    ARM = "arm"
+    PROMOTE = "promote"
+    DEMOTE = "demote"
 
 
 class LinkState(StrEnum):
@@ -66,7 +70,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     """A trader process took the journal: everything its decisions depend on; `sessions` are the coming ones.
 
     `borrow_rate` is what shorts are taken to pay a year, as nobody tells; None = not set. `sources` are the SHA-256 of
-    the strategies' files.
+    the strategies' files. Without a `lifecycle`, only operators change stages.
     """
 
     run_id: str
@@ -80,6 +84,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     sources: dict[StrategyId, str] = {}
     sessions: SessionTable | None = None
     borrow_rate: float | None = None
+    lifecycle: LifecycleRules | None = None
 
     @property
     def source_id(self) -> str | None:
@@ -391,7 +396,8 @@ class MarginPreviewed(Event, frozen=True, kw_only=True):
 class RequestReceived(Event, frozen=True, kw_only=True):
     """An operator's request, copied from the requests table or the flag file; RESOLVE names its ticket's instrument.
 
-    LIMIT has its `change` as `name=value`, and says who approved it, if it needs approval.
+    LIMIT has its `change` as `name=value`, and says who approved it, if it needs approval. ARM puts the lifecycle's
+    envelope in force. PROMOTE may bring new evidence as its `change` (`Evidence` as JSON), DEMOTE the stage to go to.
     """
 
     request_id: str

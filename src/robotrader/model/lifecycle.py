@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from robotrader.model.errors import ConfigError
 from robotrader.model.orders import StrategyId
 
 _Share = Annotated[float, Meta(gt=0, le=1)]
@@ -87,7 +88,7 @@ class LifecycleRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `return_margin` is that of a session's return, real less virtual, of the same capital.
     """
 
-    capital: Annotated[Decimal, Meta(gt=0)]
+    capital: Decimal
     loss_budget: _Ratio = 0.02
     sessions: _Sessions = 20
     ramp_sessions: _Sessions = 10
@@ -105,6 +106,11 @@ class LifecycleRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     fewest_orders: Annotated[int, Meta(ge=1)] = 30
     reject_ratio: _Ratio = 0.05
     drift: Annotated[float, Meta(gt=0)] = 0.25
+
+    def __post_init__(self) -> None:
+        if not 0 < self.capital < Decimal("Infinity") or list(self.ramp) != sorted({*self.ramp}) or not self.ramp:
+            raise ConfigError("lifecycle: expected capital above 0 and a ramp of growing shares, found "
+                              f"{self.capital} and {self.ramp}")  # fmt: skip
 
 
 class StageFacts(Struct, frozen=True, kw_only=True):

@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from robotrader.data.panel import Floats
 from robotrader.model import ConfigError, DataError, InstrumentId
-from robotrader.research.sequential import Boundary, p_values, running_intervals, sample_size, winsorised
 from robotrader.research.significance import Interval
+from robotrader.strategy.sequential import Boundary, p_values, running_intervals, sample_size, winsorised
 
 _FEWEST = 30  # observations: with 20, losses in lumps give more wrong verdicts than alpha
 

@@ -1,6 +1,7 @@
 """What a strategy is, and the one adapter that makes a vectorized strategy an event-driven one."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -42,6 +43,13 @@ class SignalSource(Protocol):
         """Go on in new units, `ratio` for an old one: what ended at or before `ex_at` (ns UTC) is in old ones."""
         ...
 
+    def compared(self) -> tuple[int, int]:
+        """Compute anew, all at once, what was said since the last time: how many signals, how many came out otherwise.
+
+        What is no longer known, or was computed at once to begin with, is not counted.
+        """
+        ...
+
 
 SourceFactory = Callable[[StrategyConfig, tuple[Instrument, ...]], tuple[Manifest, SignalSource]]
 """How a trader gets its strategies; backtests hand in one whose rows are computed beforehand."""
@@ -71,7 +79,7 @@ class TrailingWindow:
     """Live form: keep the warm-up window and take the last row of `signals` at each bar."""
 
     def __init__(self, strategy: Strategy, instruments: tuple[Instrument, ...]) -> None:
-        self._strategy = strategy
+        self._strategy, self._anew = strategy, deepcopy(strategy)
         self._instruments = instruments
         self._column = {i.id: k for k, i in enumerate(instruments)}
         self._spec = strategy.manifest.bar_spec
@@ -79,6 +87,8 @@ class TrailingWindow:
         # room for two windows: the last rows move to the front once every so many bars, not with each
         self._prices = np.full((5, 2 * self._size, len(instruments)), np.nan)
         self._ends = np.zeros(2 * self._size, dtype=np.int64)
+        self._said = np.full((2 * self._size, len(instruments)), np.nan)
+        self._unseen = 0
         self._rows = slice(0, 0)
 
     def on_bars(self, event: BarsClosed) -> Sequence[float]:
@@ -89,15 +99,33 @@ class TrailingWindow:
             k = self._column.get(bar.instrument)
             if k is not None:
                 self._prices[:, row, k] = (bar.open, bar.high, bar.low, bar.close, bar.volume)
-        window, ts = self._prices[:, self._rows], self._ends[self._rows]
-        window.flags.writeable = ts.flags.writeable = False  # what a strategy wrote would stay for its next bar
+        self._said[row] = strengths(self._strategy, self._panel(self._rows))[-1]
+        last: list[float] = self._said[row].tolist()
+        return last
+
+    def compared(self) -> tuple[int, int]:
+        """Compute anew what was said of rows whose whole window is still known."""
+        rows = slice(max(self._size - 1, self._unseen), self._rows.stop)
+        self._unseen = rows.stop
+        said = self._said[rows]
+        if not said.size:
+            return 0, 0
+        try:
+            again = strengths(self._anew, self._panel(slice(0, rows.stop)))[rows]
+        except StrategyError:
+            return said.size, said.size
+        alike = np.isclose(again, said, rtol=0, atol=2 * 10**-ROUNDING, equal_nan=True)  # a tie is no difference
+        return said.size, int(np.count_nonzero(~alike))
+
+    def _panel(self, rows: slice) -> Panel:
+        """Return rows as a panel that cannot be written: what a strategy wrote would stay for its next bar."""
+        window, ts = self._prices[:, rows], self._ends[rows]
+        window.flags.writeable = ts.flags.writeable = False
         opened, high, low, close, volume = window
-        panel = Panel(
+        return Panel(
             instruments=self._instruments, spec=self._spec, opened=ts - self._spec.nanos, ts=ts,
             open=opened, high=high, low=low, close=close, volume=volume,
         )  # fmt: skip
-        last: list[float] = strengths(self._strategy, panel)[-1].tolist()
-        return last
 
     def _append(self, ts: int) -> int:
         """Make the next row, of NaN, the window's last one; return where it is."""
@@ -105,12 +133,14 @@ class TrailingWindow:
         if row == len(self._ends):
             kept, row = slice(row - self._size + 1, row), self._size - 1
             self._prices[:, :row], self._ends[:row] = self._prices[:, kept], self._ends[kept]
+            self._said[:row], self._unseen = self._said[kept], max(self._unseen - kept.start, 0)
         self._prices[:, row], self._ends[row] = np.nan, ts
         self._rows = slice(max(row - self._size + 1, 0), row + 1)
         return row
 
     def on_split(self, instrument: InstrumentId, ratio: float, ex_at: int) -> None:
-        """Bring the window into new units."""
+        """Bring the window into new units; what was said in old ones cannot be computed anew."""
+        self._unseen = self._rows.stop
         old = self._ends <= ex_at
         self._prices[:4, old, self._column[instrument]] /= ratio
         self._prices[4, old, self._column[instrument]] *= ratio
@@ -134,6 +164,10 @@ class PrecomputedRows:
 
     def on_split(self, instrument: InstrumentId, ratio: float, ex_at: int) -> None:
         """Change nothing: the rows were computed on adjusted prices."""
+
+    def compared(self) -> tuple[int, int]:
+        """Compare nothing: the rows were computed all at once."""
+        return 0, 0
 
     def wakes(self, *, every_view: bool) -> NDArray[np.bool_]:
         """Return where a target is sized anew, shape (n_bars,): the strength changed, or there is any view."""

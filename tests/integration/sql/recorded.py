@@ -43,6 +43,9 @@ class Scripted:
     def on_split(self, instrument: InstrumentId, ratio: float, ex_at: int) -> None:
         pass
 
+    def compared(self) -> tuple[int, int]:
+        return 0, 0
+
 
 def source(config: StrategyConfig, instruments: tuple[Instrument, ...]) -> tuple[Manifest, SignalSource]:
     """Give the trader its scripted strategy."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robotrader.research.sequential import (
+from robotrader.strategy.sequential import (
     Boundary,
     intervals,
     p_values,

@@ -1,0 +1,127 @@
+"""The trader with the lifecycle of its strategies: each in its stage, with its virtual book, on the same bars."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from msgspec import structs
+
+from robotrader.engine.stage_record import StageRecord
+from robotrader.engine.stages import VIRTUAL, Stages
+from robotrader.engine.trader import Trader
+from robotrader.engine.virtual_book import HEARD, VirtualBook
+from robotrader.model import (
+    AnyCommand,
+    AnyEvent,
+    BarsClosed,
+    Instrument,
+    InstrumentId,
+    Manifest,
+    RequestReceived,
+    RunStarted,
+    Stage,
+    StageJudged,
+    StrategyConfig,
+    StrategyId,
+    VirtualTraded,
+)
+from robotrader.strategy.contract import SignalSource, SourceFactory
+
+
+class _Shared:
+    """What one strategy says, for its real and its virtual book: it is asked once."""
+
+    def __init__(self, source: SignalSource) -> None:
+        self._source = source
+        self._event: BarsClosed | None = None
+        self._split: tuple[object, ...] = ()
+        self.said: Sequence[float] = ()
+
+    def on_bars(self, event: BarsClosed) -> Sequence[float]:
+        """Return the strengths at these bars."""
+        if event is not self._event:
+            self.said, self._event = self._source.on_bars(event), event
+        return self.said
+
+    def on_split(self, instrument: InstrumentId, ratio: float, ex_at: int) -> None:
+        """Go on in new units, once."""
+        if (instrument, ratio, ex_at) != self._split:
+            self._split = instrument, ratio, ex_at
+            self._source.on_split(instrument, ratio, ex_at)
+
+    def compared(self) -> tuple[int, int]:
+        """Return how many signals were computed anew since the last time, and how many came out otherwise."""
+        return self._source.compared()
+
+
+class StagedTrader(Trader):
+    """The core that a running trader has; a backtest, and a virtual book, need no stages."""
+
+    def __init__(self, source: SourceFactory) -> None:
+        self._make = source
+        self._shared: dict[StrategyId, tuple[StrategyConfig, Manifest, _Shared]] = {}
+        super().__init__(self._share)
+        self.stages = Stages()
+
+    def _share(self, config: StrategyConfig, instruments: tuple[Instrument, ...]) -> tuple[Manifest, SignalSource]:
+        """Return the source of a strategy for one of its books: the same for all, while its configuration is."""
+        plain = structs.replace(config, stage=Stage.PAPER)
+        if config.id not in self._shared or self._shared[config.id][0] != plain:
+            manifest, source = self._make(config, instruments)
+            self._shared[config.id] = plain, manifest, _Shared(source)
+        return self._shared[config.id][1:]
+
+    def handle(self, event: AnyEvent) -> Sequence[AnyCommand]:
+        """Take one event in: first what it means for stages, then for the real books, then for the virtual ones."""
+        judged = self._judged(event)
+        if judged:
+            self._entrust()
+        commands = super().handle(event)
+        if isinstance(event, RunStarted):
+            self._follow(event)
+        self.stages.hear(event, commands)
+        played = [told for record in self.stages.records.values() for told in self._play(record, event)]
+        return [*judged, *commands, *played] if judged or played else commands
+
+    def _judged(self, event: AnyEvent) -> Sequence[StageJudged]:
+        match event:
+            case BarsClosed():
+                return [*self.stages.on_bars(event, self._closing)]
+            case RequestReceived():
+                return self.stages.request(event)
+            case _:
+                return ()
+
+    def _closing(self, record: StageRecord) -> tuple[Decimal, tuple[int, int]]:
+        """Return what a strategy's real book made in all, and how its signals compare with those computed anew."""
+        book = self.ledger.book(record.config.id)
+        made = self.ledger.mark(book, self._values.price).equity - book.capital
+        return made, self._shared[record.config.id][2].compared()
+
+    def _follow(self, run: RunStarted) -> None:
+        """Take over a run's strategies, each with the virtual book that its stage, or a later one, needs."""
+        self.stages.begin(run)
+        for record in self.stages.records.values():
+            if record.virtual is None and (run.lifecycle is not None or record.stage is Stage.SHADOW):
+                record.virtual = VirtualBook(self._share)
+            if record.virtual is not None:
+                record.virtual.begin(run, record.config)
+        self._entrust()
+
+    def _entrust(self) -> None:
+        """Let every strategy trade as its stage allows."""
+        for runtime in self._runtimes:
+            record = self.stages.records[runtime.config.id]
+            self._briefing.stages[record.config.id] = self._crossing.stages[record.config.id] = record.stage
+            mandate = self.stages.mandate(record)
+            if mandate != runtime.sizing.mandate:
+                runtime.entrust(mandate)
+
+    def _play(self, record: StageRecord, event: AnyEvent) -> Sequence[VirtualTraded]:
+        """Let a strategy's virtual book follow; it only watches where the stage has none."""
+        if record.virtual is None or not isinstance(event, HEARD):
+            return ()
+        if isinstance(event, BarsClosed) and not event.warmup:
+            record.on_bars(event, self._shared[record.config.id][2].said)
+            if record.stage not in VIRTUAL:
+                event = structs.replace(event, warmup=True)
+        return record.virtual.handle(event)
