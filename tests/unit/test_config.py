@@ -243,6 +243,7 @@ def test_the_schema_names_every_section() -> None:
         "capital",
         "host",
         "journal",
+        "lifecycle",
         "log",
         "retention",
     }
