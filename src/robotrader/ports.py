@@ -6,7 +6,7 @@ Every adapter of a port passes that port's conformance suite (`tests/conformance
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -20,6 +20,7 @@ from robotrader.model import (
     BarsClosed,
     BorrowReported,
     BreakOpened,
+    Command,
     ConditionChanged,
     Fill,
     HaltReported,
@@ -33,12 +34,13 @@ from robotrader.model import (
     RequestReceived,
     RoboTraderError,
     RunStarted,
-    SetLimits,
     Side,
     StrategyId,
     TradingState,
     WorkingOrder,
 )
+
+C = TypeVar("C", bound=Command)
 
 
 class BrokerMessage(Struct, frozen=True, kw_only=True):
@@ -453,8 +455,8 @@ class ActivityReader(Protocol):
         """Return how each condition of this machine was last in the latest run, where that restricts trading."""
         ...
 
-    def limit_changes(self) -> Sequence[SetLimits]:
-        """Return all changes of the limits beside those of the configuration, oldest first."""
+    def commands(self, kind: type[C]) -> Sequence[C]:
+        """Return all commands of a kind, oldest first."""
         ...
 
 

@@ -18,6 +18,7 @@ from robotrader.model import (
     PortfolioSnapshot,
     RiskLimit,
     RoboTraderError,
+    SetLimits,
     Side,
     Stage,
     StrategyId,
@@ -116,7 +117,7 @@ def limits_in_use(
 
 def limits_in_force(settings: Settings, reader: JournalReader) -> tuple[RiskLimit, dict[str, str]]:
     """Return the limits of the last run as they were changed since, else those configured; and who set what."""
-    run, changes = reader.run(), reader.limit_changes()
+    run, changes = reader.run(), reader.commands(SetLimits)
     if run is None or not changes or changes[-1].ts_event < run.started.ts_event:
         return settings.limits, {}
     limits, origins = changes[-1].limits, dict[str, str]()

@@ -18,11 +18,12 @@ from robotrader.model import (
     LinkState,
     OrderId,
     OrderState,
+    SetLimits,
+    StageJudged,
     TradingState,
 )
 
 if TYPE_CHECKING:
-    from robotrader.model import SetLimits
     from robotrader.ports import (
         ConflictRow,
         DecisionRow,
@@ -116,7 +117,8 @@ def status(call: Call) -> Answer:
 
     with opened(call.state) as reader:
         rows, books = SnapshotReader(reader).status(), {book.strategy: book for book in reader.books()}
-        conflicts, changes = reader.conflicts(limit=_PAGE), reader.limit_changes()
+        conflicts, changes = reader.conflicts(limit=_PAGE), reader.commands(SetLimits)
+        stages = {judged.strategy: judged.stage for judged in reader.commands(StageJudged)}
     flag, pid = flag_reason(call.state), bootstrap.trader_pid(call.state)
     running = pid is not None and rows.run is not None and rows.run.ended is None
     mark, started = rows.account.mark, rows.run.started if rows.run else None
@@ -134,7 +136,10 @@ def status(call: Call) -> Answer:
         "open_orders": len(rows.open_orders),
         "as_of": iso(as_of),
     }
-    strategies = [_strategy(config, books.get(config.id)) for config in (started.strategies if started else ())]
+    strategies = [
+        _strategy(config, books.get(config.id), stages.get(config.id, config.stage))
+        for config in (started.strategies if started else ())
+    ]
     found = [*_alerts(rows, conflicts, flag=flag, gone=pid is None), *_kept_limits(rows, changes)]
     alerts = [{"code": code, "text": text} for code, text in found]
     text = [
@@ -148,9 +153,9 @@ def status(call: Call) -> Answer:
     return Answer({**payload, "strategies": strategies, "alerts": alerts}, "\n\n".join(text))
 
 
-def _strategy(config: Any, book: Any) -> Entry:
+def _strategy(config: Any, book: Any, stage: Any) -> Entry:
     return {
-        "id": config.id, "source": config.source, "stage": config.stage, "capital": config.capital,
+        "id": config.id, "source": config.source, "stage": stage, "capital": config.capital,
         "equity": book and book.equity, "cash": book and book.cash, "pnl": book and book.equity - config.capital,
     }  # fmt: skip
 
@@ -181,7 +186,7 @@ def _alerts(
     yield from _waiting(rows, conflicts)
 
 
-def _kept_limits(rows: "StatusRows", changes: "Sequence[SetLimits]") -> Iterator[tuple[str, str]]:
+def _kept_limits(rows: "StatusRows", changes: Sequence[SetLimits]) -> Iterator[tuple[str, str]]:
     """Name the limits that the configuration of the last run is looser in, which nobody approved."""
     from robotrader.engine.limits import KEPT
 

@@ -14,8 +14,8 @@ from robotrader.model import (
     BarsClosed,
     BarSpec,
     BreakOpened,
+    Dossier,
     Event,
-    Evidence,
     OrderFilled,
     OrderRejected,
     SessionTable,
@@ -36,7 +36,7 @@ class StageRecord:
     def __init__(self, config: StrategyConfig, share: float) -> None:
         self.config = config
         self.stage, self.share = config.stage, share
-        self.evidence: Evidence | None = None
+        self.evidence: Dossier | None = None
         self.virtual: VirtualBook | None = None
         self.told = ""  # what was missing when that was last recorded
         self.closed = 0

@@ -16,8 +16,8 @@ from robotrader.model import (
     BarsClosed,
     BarSpec,
     Criterion,
+    Dossier,
     Event,
-    Evidence,
     Exit,
     Gate,
     LifecycleRules,
@@ -35,7 +35,7 @@ _DAY_NS = 86_400 * 10**9
 _REAL = frozenset({Stage.CANARY, Stage.LIVE})
 VIRTUAL = frozenset({Stage.SHADOW, Stage.PAPER, Stage.CANARY, Stage.LIVE})
 TRADER = "trader"
-_EVIDENCE = msgspec.json.Decoder(Evidence)
+_DOSSIER = msgspec.json.Decoder(Dossier)
 
 Closing = Callable[[StageRecord], tuple[Decimal, tuple[int, int]]]
 """What a strategy's real book made in all, and how many signals were computed anew, how many otherwise."""
@@ -99,7 +99,7 @@ class Stages:
             found = Judged(Gate.OPERATOR, (), record.stage, record.share)
             return [_told(record, event, found, reason="there is no [lifecycle] section", actor=event.actor)]
         if event.change:
-            evidence = _EVIDENCE.decode(event.change)
+            evidence = _DOSSIER.decode(event.change)
             record.evidence = evidence if evidence.strategy == record.config.id else record.evidence
         found = self._asked(record, self.rules)
         if found.met:

@@ -83,7 +83,7 @@ from robotrader.model.events import (
 from robotrader.model.lifecycle import (
     STRENGTH_BINS,
     Criterion,
-    Evidence,
+    Dossier,
     Exit,
     Gate,
     LifecycleRules,
@@ -149,7 +149,7 @@ __all__ = [
     "LifecycleRules",
     "Gate",
     "Exit",
-    "Evidence",
+    "Dossier",
     "Criterion",
     "STRENGTH_BINS",
     "CROSSED_PREFIX",

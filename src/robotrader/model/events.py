@@ -397,7 +397,7 @@ class RequestReceived(Event, frozen=True, kw_only=True):
     """An operator's request, copied from the requests table or the flag file; RESOLVE names its ticket's instrument.
 
     LIMIT has its `change` as `name=value`, and says who approved it, if it needs approval. ARM puts the lifecycle's
-    envelope in force. PROMOTE may bring new evidence as its `change` (`Evidence` as JSON), DEMOTE the stage to go to.
+    envelope in force. PROMOTE may bring new evidence as its `change` (`Dossier` as JSON), DEMOTE the stage to go to.
     """
 
     request_id: str

@@ -54,7 +54,7 @@ class Criterion(Struct, frozen=True, kw_only=True):
         return self.value >= self.bound if self.at_least else self.value <= self.bound
 
 
-class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Dossier(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What research found of one version of a strategy: the figures of gates G0 and G1, and what to expect of it.
 
     `source_hash` is that of the strategy's code, `data_hash` that of the bars. `figures` are by the criterion's name,

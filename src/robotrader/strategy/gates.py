@@ -1,6 +1,6 @@
 """What lets a strategy on to its next stage, and what takes it back: pure functions of what was found and seen.
 
-The gates and their defaults follow the lifecycle of the architecture; research figures come as `Evidence`, everything
+The gates and their defaults follow the lifecycle of the architecture; research figures come as `Dossier`, everything
 else as `StageFacts`. A gate asks for every criterion, and what is not known meets none.
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from robotrader.data.panel import Floats
-from robotrader.model import Criterion, Evidence, Gate, LifecycleRules, Stage, StageFacts
+from robotrader.model import Criterion, Dossier, Gate, LifecycleRules, Stage, StageFacts
 from robotrader.strategy.sequential import Boundary, running_intervals
 
 _ALPHA = 0.05
@@ -42,7 +42,7 @@ class Judged(NamedTuple):
 
 
 def judge(
-    stage: Stage, facts: StageFacts, evidence: Evidence | None, rules: LifecycleRules, *, share: float = 0.0
+    stage: Stage, facts: StageFacts, evidence: Dossier | None, rules: LifecycleRules, *, share: float = 0.0
 ) -> Judged:
     """Ask the gate that leads on from a stage; at the end of the ramp, and in RETIRED, there is none left to meet."""
     guarded = guards(facts, evidence, rules)
@@ -67,7 +67,7 @@ def judge(
             return Judged(Gate.OPERATOR, (), Stage.RETIRED, 0.0)
 
 
-def guards(facts: StageFacts, evidence: Evidence | None, rules: LifecycleRules) -> tuple[Criterion, ...]:
+def guards(facts: StageFacts, evidence: Dossier | None, rules: LifecycleRules) -> tuple[Criterion, ...]:
     """Return what takes a strategy back where it is not met; what there is too little of is not asked."""
     asked = [_most("faults", len(facts.faults), 0.0, "; ".join(facts.faults)[:200])]
     if facts.signals:
@@ -85,7 +85,7 @@ def guards(facts: StageFacts, evidence: Evidence | None, rules: LifecycleRules) 
     return (*asked, *_expected(facts, evidence, rules)) if evidence else tuple(asked)
 
 
-def _expected(facts: StageFacts, evidence: Evidence, rules: LifecycleRules) -> Iterator[Criterion]:
+def _expected(facts: StageFacts, evidence: Dossier, rules: LifecycleRules) -> Iterator[Criterion]:
     """Yield what research leads to expect: how deep it falls, what a trade earns, what it says how often."""
     if evidence.drawdown_band is not None:
         yield _most("drawdown", facts.drawdown, evidence.drawdown_band, "of the virtual book")
@@ -104,12 +104,12 @@ def drift(seen: Sequence[int], expected: Sequence[float]) -> float:
     return sum((now - before) * log(now / before) for now, before in pairs)
 
 
-def _code(evidence: Evidence | None) -> tuple[Criterion, ...]:
+def _code(evidence: Dossier | None) -> tuple[Criterion, ...]:
     figures = evidence.figures if evidence else {}
     return tuple(_least(f"rule_{rule}", figures.get(f"rule_{rule}"), 1.0) for rule in _CODE)
 
 
-def _research(evidence: Evidence | None, rules: LifecycleRules) -> tuple[Criterion, ...]:
+def _research(evidence: Dossier | None, rules: LifecycleRules) -> tuple[Criterion, ...]:
     found = evidence.figures if evidence else {}
     return (
         _least("deflated_sharpe", found.get("deflated_sharpe"), rules.deflated_sharpe),
@@ -122,7 +122,7 @@ def _research(evidence: Evidence | None, rules: LifecycleRules) -> tuple[Criteri
     )
 
 
-def _shadow(facts: StageFacts, evidence: Evidence | None, rules: LifecycleRules) -> tuple[Criterion, ...]:
+def _shadow(facts: StageFacts, evidence: Dossier | None, rules: LifecycleRules) -> tuple[Criterion, ...]:
     expected = (evidence.denial_ratio if evidence else 0.0) * facts.virtual_orders
     return (
         _least("evidence", 1.0 if evidence else None, 1.0, "of the research that let it in"),

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 from robotrader import bootstrap
-from robotrader.model import Action, TradingState
+from robotrader.model import Action, SetLimits, TradingState
 from tests.integration.system.running import eventually, robotrader
 from tests.integration.system.test_kill import AAPL, Place, place_opened
 
@@ -67,5 +67,5 @@ def test_a_limit_is_tightened_at_once_and_loosened_by_an_approver_only(place: Pa
             (row,) = [r for r in shown if r["check"] == "max_order_quantity"]
             assert (row["settings"]["max_order_quantity"], "approved by anna" in row["origin"]) == (20, True)
         with account.trader():
-            assert eventually(lambda: len(bootstrap.reader(account.state).limit_changes()) == 3)
+            assert eventually(lambda: len(bootstrap.reader(account.state).commands(SetLimits)) == 3)
         assert robotrader("db", "verify", state=account.state).json["ok"] is True

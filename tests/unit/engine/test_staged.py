@@ -13,7 +13,7 @@ from robotrader.engine.virtual_broker import VirtualBroker
 from robotrader.model import (
     Action,
     AnyCommand,
-    Evidence,
+    Dossier,
     Exit,
     Gate,
     LifecycleRules,
@@ -31,7 +31,7 @@ from tests import builders as make
 from tests.fakes import Script, ScriptedSource
 
 RULES = LifecycleRules(capital=Decimal(100_000), sessions=22, ramp_sessions=22, fewest_orders=20)
-GOOD = Evidence(
+GOOD = Dossier(
     strategy=make.TREND, version="1", source_hash="", data="d", data_hash="h", drawdown_band=0.5, edge_bps=50.0,
     figures={
         **{f"rule_{rule}": 1.0
@@ -241,7 +241,7 @@ def test_after_a_guard_only_new_evidence_leads_on() -> None:
 def test_signals_that_come_out_otherwise_take_a_strategy_back() -> None:
     desk = Desk(HOLDS, Stage.PAPER)
     desk.days(3)
-    assert desk.stage[0] is Stage.PAPER
+    assert not desk.told(StageJudged)
     desk.source.otherwise = 1
     desk.days(1)
     assert desk.stage[0] is Stage.SHADOW

@@ -23,7 +23,6 @@ from robotrader.model import (
     RiskCheck,
     RiskLimit,
     RunStarted,
-    SetLimits,
     Side,
     Stage,
     StrategyConfig,
@@ -35,6 +34,7 @@ from robotrader.model import (
 )
 from robotrader.ports import (
     AccountRow,
+    C,
     ConflictRow,
     DecisionRow,
     DenialRow,
@@ -166,7 +166,7 @@ class FakeReader:
     def conflicts(self, *, limit: int = 100) -> Sequence[ConflictRow]:
         return []
 
-    def limit_changes(self) -> Sequence[SetLimits]:
+    def commands(self, kind: type[C]) -> Sequence[C]:
         return []
 
     def set_state(self, state: TradingState, reason: str, actor: str = "cli") -> None:

@@ -29,7 +29,6 @@ from robotrader.model import (
     OrderId,
     OrderState,
     RunStarted,
-    SetLimits,
     TradingState,
     WorkingOrder,
     decode_command,
@@ -37,6 +36,7 @@ from robotrader.model import (
 )
 from robotrader.ports import (
     AccountRow,
+    C,
     ConflictRow,
     DecisionRow,
     DenialRow,
@@ -321,11 +321,11 @@ class SqlActivityReader:
         last = {event.condition: event for event in found if isinstance(event, ConditionChanged)}
         return [event for event in last.values() if event.state is not TradingState.ACTIVE]
 
-    def limit_changes(self) -> Sequence[SetLimits]:
+    def commands(self, kind: type[C]) -> Sequence[C]:
         journal = schema.journal.c
-        found = self._session.all(select(journal.payload).where(journal.type == "SetLimits").order_by(journal.seq))
+        found = self._session.all(select(journal.payload).where(journal.type == kind.__name__).order_by(journal.seq))
         commands = (decode_command(row["payload"]) for row in found)
-        return [command for command in commands if isinstance(command, SetLimits)]
+        return [command for command in commands if isinstance(command, kind)]
 
 
 class SqlJournalReader(SqlStateReader, SqlActivityReader):
