@@ -20,7 +20,7 @@ from robotrader.research.executors import Workers
 from robotrader.research.search import Space, search
 from robotrader.research.significance import probability_of_overfitting
 from robotrader.research.sweep import METRICS, Outcome, Swept, Tried, Window
-from robotrader.research.trials import Purpose, TrialSpec, daily_returns, deflate
+from robotrader.research.trials import Likeness, Purpose, TrialSpec, daily_returns, deflate
 from robotrader.research.walkforward import best_of
 from robotrader.strategy.loading import load_strategy
 
@@ -100,9 +100,14 @@ class Explorer:
         self._ledger.finish(days, {number: returns})
         return result
 
+    @property
+    def family(self) -> tuple[int, Likeness]:
+        """Return how many trials the strategy ever had, and how alike they are."""
+        return self._ledger.family(self.study.config.id)
+
     def deflated(self, found: Outcome) -> float | None:
         """Return the deflated Sharpe ratio of an outcome among all trials that the strategy ever had."""
-        return deflate(found.returns.astype(np.float64), *self._ledger.family(self.study.config.id)).deflated_sharpe
+        return deflate(found.returns.astype(np.float64), *self.family).deflated_sharpe
 
     def _refusal(self, chosen: Parameters) -> str:
         try:

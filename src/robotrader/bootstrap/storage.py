@@ -116,6 +116,7 @@ def request(
     The flag is raised first and lowered last, so that a failure in between leaves trading halted. Only the
     console lowers it: to resume, or to go from halted to reducing. `about` is the instrument of a ticket to resolve, or
     the one instrument to halt or resume, `strategy` the one strategy, `limit` a change of one and who approved it.
+    A request about a stage has what it says in the change's place.
 
     Raises
     ------

@@ -33,7 +33,7 @@ Reason = Annotated[str, typer.Option("--reason", help="Why, for the record.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for function in (halt, reduce, resume):
+    for function in (halt, reduce, resume, arm):
         command(app, function.__name__)(function)
 
 
@@ -73,6 +73,18 @@ def resume(call: Call, reason: Reason, *, symbol: Symbol = None, strategy: Strat
         text = f"{symbol or strategy} is not stopped by itself; what is: {names or 'nothing'}"
         return Answer({"trading_state": None, "error": text}, text, REFUSED)
     return _ask(call, Action.RESUME, reason, about or _ALL)
+
+
+def arm(call: Call, reason: Reason = "operator") -> Answer:
+    """Put the lifecycle's envelope in force for this run: within it, strategies are promoted without being asked."""
+    from robotrader import bootstrap
+
+    bootstrap.migrate(call.state)  # without a journal it would be lost
+    ack, pid = bootstrap.request(call.state, Action.ARM, reason, operator()), bootstrap.trader_pid(call.state)
+    taken = pid is not None and _wait(call.state, Action.ARM, ack.request_id, frozenset())
+    waits = "no trader runs: its next start takes the request" if pid is None else "the trader has not taken it yet"
+    payload = {"armed": taken, "request_id": ack.request_id, "taken": taken}
+    return Answer(payload, "armed, for this run" if taken else waits, OK if taken or pid is None else PARTIAL)
 
 
 def _symbol(name: str | None) -> str | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from robotrader.cli import lifecycle
 from robotrader.cli.command import FAILED, OK, Answer, Call, command, iso, plain
 from robotrader.cli.options import Data, Parameters, Strategy, parse_parameters
 
@@ -23,16 +24,19 @@ def register(app: typer.Typer) -> None:
     command(group, "list")(listed)
     command(group, "new")(new)
     command(group, "check")(check)
+    lifecycle.register(group)
     app.add_typer(group, name="strategy")
 
 
-def listed(_call: Call) -> Answer:
-    """List the library: what each strategy bets on, its parameters and their ranges."""
+def listed(call: Call) -> Answer:
+    """List the strategies of the last run with their stages, and the library: what each bets on, its parameters."""
     from robotrader import bootstrap
 
-    found = bootstrap.library()
+    found, staged = bootstrap.library(), lifecycle.staged(call)
     rows = [{"source": source, **plain(manifest)} for source, manifest in found.items()]
-    return Answer({"strategies": rows}, "\n\n".join(_described(*item) for item in found.items()))
+    lines = "\n".join(f"{row['id']:<24} {row['stage']:<9} {row['reason']}" for row in staged)
+    text = "\n\n".join([*([lines] if lines else []), *(_described(*item) for item in found.items())])
+    return Answer({"strategies": rows, "staged": staged}, text)
 
 
 def _described(source: str, manifest: "Manifest") -> str:

@@ -8,7 +8,7 @@ Bailey, López de Prado (2012), The Sharpe Ratio Efficient Frontier; (2014), The
 López de Prado, Zhu (2014), Pseudo-Mathematics and Financial Charlatanism; (2017), The Probability of Backtest
 Overfitting. Politis, Romano (1994), The Stationary Bootstrap. Politis, White (2004), Automatic Block-Length Selection,
 as corrected by Patton, Politis, White (2009). Owen, Steck (1962), Moments of Order Statistics from the Equicorrelated
-Multivariate Normal Distribution.
+Multivariate Normal Distribution. Hansen (2005), A Test for Superior Predictive Ability.
 """
 
 import math
@@ -200,6 +200,37 @@ def stationary_bootstrap(returns: Floats, *, seed: int, draws: int, block: float
     from_begin = random.integers(count, size=len(at)) - at
     rows = np.repeat(from_begin, np.diff(at, append=begins.size)) + np.arange(begins.size)
     return returns[rows % count].reshape(draws, count).T
+
+
+def superior_ability(returns: Floats, *, seed: int, draws: int = 1000) -> float:
+    """Return the p-value of no trial being better than nothing (SPA, the consistent one, studentised).
+
+    Parameters
+    ----------
+    returns : float64, shape (n_periods, n_trials)
+        In excess of the benchmark, of every trial that was looked at; those that never vary are left out.
+    """
+    returns = returns[:, np.ptp(returns, axis=0) > 0]
+    count = len(returns)
+    if count < 3 or not returns.shape[1]:
+        return 1.0
+    means, length = returns.mean(axis=0), block_length(returns.mean(axis=1))
+    rows = stationary_bootstrap(np.arange(count, dtype=np.float64), seed=seed, draws=draws, block=length).astype(int)
+    drawn = np.array([returns[rows[:, k]].mean(axis=0) for k in range(draws)])
+    spread = math.sqrt(count) * drawn.std(axis=0, ddof=1)
+    scores = math.sqrt(count) * means / spread
+    # trials far below the benchmark say nothing about the best one: they stay where they are
+    hopeless = scores < -math.sqrt(2 * math.log(math.log(count)))
+    centred = math.sqrt(count) * (drawn - np.where(hopeless, 0.0, means)) / spread
+    best = max(float(scores.max()), 0.0)
+    return float((np.maximum(centred.max(axis=1), 0.0) >= best).mean()) if best > 0 else 1.0
+
+
+def drawdown_band(returns: Floats, *, sessions: int, seed: int, draws: int = 2000, level: float = 0.99) -> float:
+    """Return the drawdown (a ratio) that so many sessions drawn from these daily returns exceed but rarely."""
+    drawn = stationary_bootstrap(returns, seed=seed, draws=draws, block=block_length(returns))[:sessions]
+    curve = np.cumsum(np.concatenate([np.zeros((1, draws)), drawn]), axis=0)
+    return float(np.quantile((np.maximum.accumulate(curve, axis=0) - curve).max(axis=0), level))
 
 
 def bootstrap_intervals(
