@@ -43,6 +43,7 @@ class StageRecord:
         self._made: deque[Decimal] = deque(maxlen=_SESSIONS_KEPT)
         self._real = _ZERO
         self._said = np.zeros(len(STRENGTH_BINS) + 1, dtype=np.int64)
+        self.faults: list[str] = []  # they outlast a stage: only other code takes them away
         self.start(0)
 
     def start(self, ts: int) -> None:
@@ -51,7 +52,6 @@ class StageRecord:
         self.sessions = self.sections = self.sections_due = self.bars = 0
         self.signals = self.differing = self.orders = self.rejected = self.breaches = self.breaks = 0
         self.decided = self.refused = 0
-        self.faults: list[str] = []
         self.slippages = Slippages()
         self._said[:] = 0
         self._returns: list[float] = []

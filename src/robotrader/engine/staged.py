@@ -1,7 +1,8 @@
 """The trader with the lifecycle of its strategies: each in its stage, with its virtual book, on the same bars."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from math import nan
 
 from msgspec import structs
 
@@ -21,17 +22,25 @@ from robotrader.model import (
     Stage,
     StageJudged,
     StrategyConfig,
+    StrategyError,
     StrategyId,
+    TradingState,
     VirtualTraded,
 )
+from robotrader.risk.triggers import Trip
 from robotrader.strategy.contract import SignalSource, SourceFactory
 
 
 class _Shared:
-    """What one strategy says, for its real and its virtual book: it is asked once."""
+    """What one strategy says, for its real and its virtual book: it is asked once.
 
-    def __init__(self, source: SignalSource) -> None:
+    One that breaks its contract has no view from then on; `fault` says why.
+    """
+
+    def __init__(self, source: SignalSource, width: int) -> None:
         self._source = source
+        self._none = (nan,) * width
+        self.fault = ""
         self._event: BarsClosed | None = None
         self._split: tuple[object, ...] = ()
         self.said: Sequence[float] = ()
@@ -39,7 +48,11 @@ class _Shared:
     def on_bars(self, event: BarsClosed) -> Sequence[float]:
         """Return the strengths at these bars."""
         if event is not self._event:
-            self.said, self._event = self._source.on_bars(event), event
+            self._event = event
+            try:
+                self.said = self._none if self.fault else self._source.on_bars(event)
+            except StrategyError as error:  # its own bug: the others go on
+                self.said, self.fault = self._none, error.message
         return self.said
 
     def on_split(self, instrument: InstrumentId, ratio: float, ex_at: int) -> None:
@@ -50,7 +63,7 @@ class _Shared:
 
     def compared(self) -> tuple[int, int]:
         """Return how many signals were computed anew since the last time, and how many came out otherwise."""
-        return self._source.compared()
+        return (0, 0) if self.fault else self._source.compared()
 
 
 class StagedTrader(Trader):
@@ -67,7 +80,7 @@ class StagedTrader(Trader):
         plain = structs.replace(config, stage=Stage.PAPER)
         if config.id not in self._shared or self._shared[config.id][0] != plain:
             manifest, source = self._make(config, instruments)
-            self._shared[config.id] = plain, manifest, _Shared(source)
+            self._shared[config.id] = plain, manifest, _Shared(source, len(config.universe))
         return self._shared[config.id][1:]
 
     def handle(self, event: AnyEvent) -> Sequence[AnyCommand]:
@@ -78,6 +91,7 @@ class StagedTrader(Trader):
         commands = super().handle(event)
         if isinstance(event, RunStarted):
             self._follow(event)
+        commands = [*commands, *self._quarantined(event)] if isinstance(event, BarsClosed) else commands
         self.stages.hear(event, commands)
         played = [told for record in self.stages.records.values() for told in self._play(record, event)]
         return [*judged, *commands, *played] if judged or played else commands
@@ -90,6 +104,15 @@ class StagedTrader(Trader):
                 return self.stages.request(event)
             case _:
                 return ()
+
+    def _quarantined(self, event: BarsClosed) -> Iterator[AnyCommand]:
+        """Let the positions of a strategy that broke its contract only become smaller; the others go on."""
+        for strategy, (_, _, shared) in self._shared.items():
+            record = self.stages.records.get(strategy)
+            if shared.fault and record is not None and not record.faults:
+                record.faults.append(shared.fault)
+                trip = Trip(TradingState.REDUCING, f"quarantined: {shared.fault}")
+                yield from self.control.tighten(event, trip, strategy)
 
     def _closing(self, record: StageRecord) -> tuple[Decimal, tuple[int, int]]:
         """Return what a strategy's real book made in all, and how its signals compare with those computed anew."""
