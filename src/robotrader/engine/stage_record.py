@@ -25,6 +25,7 @@ from robotrader.model import (
     Submit,
     TradingHalted,
 )
+from robotrader.strategy.gates import counted
 
 _ZERO = Decimal(0)
 _SESSIONS_KEPT = 250
@@ -93,9 +94,7 @@ class StageRecord:
         """Count a cross-section, its bars, and what the strategy said."""
         self.sections += 1
         self.bars += sum(bar.instrument in self.config.universe for bar in event.bars)
-        strengths = np.asarray(said, dtype=np.float64)
-        bins = np.where(np.isnan(strengths), len(STRENGTH_BINS), np.searchsorted(STRENGTH_BINS, strengths))
-        np.add.at(self._said, bins, 1)
+        self._said += counted(np.asarray(said, dtype=np.float64))
 
     def close_session(self, ts: int, real: Decimal, compared: tuple[int, int], *, due: int | None) -> None:
         """Take in a session that ended at `ts`: what the `real` book made in all, signals computed anew, and otherwise.

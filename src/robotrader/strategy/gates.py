@@ -10,9 +10,10 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robotrader.data.panel import Floats
-from robotrader.model import Criterion, Dossier, Gate, LifecycleRules, Stage, StageFacts
+from robotrader.model import STRENGTH_BINS, Criterion, Dossier, Gate, LifecycleRules, Stage, StageFacts
 from robotrader.strategy.sequential import Boundary, running_intervals
 
 _ALPHA = 0.05
@@ -97,6 +98,12 @@ def _expected(facts: StageFacts, evidence: Dossier, rules: LifecycleRules) -> It
         yield _most("drift", moved, rules.drift, "stability index of its strengths")
 
 
+def counted(said: Floats) -> NDArray[np.int64]:
+    """Return how often strengths lie in each of the bins of `STRENGTH_BINS`, and last how often there is no view."""
+    bins = np.where(np.isnan(said), len(STRENGTH_BINS), np.searchsorted(STRENGTH_BINS, said))
+    return np.bincount(bins.ravel(), minlength=len(STRENGTH_BINS) + 1)
+
+
 def drift(seen: Sequence[int], expected: Sequence[float]) -> float:
     """Return the population stability index of counts against ratios of the same bins."""
     total = sum(seen)
@@ -113,8 +120,8 @@ def _research(evidence: Dossier | None, rules: LifecycleRules) -> tuple[Criterio
     found = evidence.figures if evidence else {}
     return (
         _least("deflated_sharpe", found.get("deflated_sharpe"), rules.deflated_sharpe),
-        _most("overfitting", found.get("overfitting"), rules.overfitting),
-        _most("spa_p", found.get("spa_p"), rules.spa_p),
+        _most("overfitting", found.get("overfitting"), rules.overfitting, "of the grid; 0 where it is one set"),
+        _most("spa_p", found.get("spa_p"), rules.spa_p, "of the grid, against cash or holding"),
         _least("length_ratio", found.get("length_ratio"), 1.0, "years, of the least that so many trials need"),
         _least("oos_is", found.get("oos_is"), rules.oos_is, "Sharpe ratio out of sample, of that in sample"),
         _least("return_costs_x2", found.get("return_costs_x2"), 0.0, "at twice the costs"),
