@@ -79,6 +79,7 @@ def walk_forward(explorer: Explorer, space: Space, plan: Plan, *, metric: str = 
         oos_sharpe=_known(earned), is_sharpe=_known(seen), degradation=_known(1 - earned / seen) if seen > 0 else None,
         parameter_stability=stability([one.parameters for one in picked if one], space),
         ts=explorer.data.panel.ts[days[steps[0].test : steps[-1].stop]], returns=returns, sets=len(ran),
+        grid=np.array([t.outcomes[0].returns for t in ran], dtype=np.float64).T,
         paths=_paths(ran, plan, metric, first=len(windows) - len(blocks), day=first) if plan.blocks else None,
     )  # fmt: skip
 
@@ -176,7 +177,7 @@ def resampled(run: RecordedRun, *, seed: int, draws: int) -> list[Scenario]:
 
 def replayed(explorer: Explorer, *, seed: int, jitters: int) -> list[Scenario]:
     """Return what takes runs: other parameters, an entry a bar late, twice the costs, other starts."""
-    config, panel, days = explorer.study.config, explorer.data.panel, explorer.data.days
+    config, days = explorer.study.config, explorer.data.days
     declared = type(load_strategy(config.source, config.parameters)).PARAMETERS
     near = explorer.play(jittered(config.parameters, declared, seed=seed, count=jitters))
     taken = [t.outcomes[0].figures for t in near if not t.error]
@@ -184,19 +185,28 @@ def replayed(explorer: Explorer, *, seed: int, jitters: int) -> list[Scenario]:
     apart = max(STARTS_APART, math.ceil(len(days) / 2 / MOST_STARTS))
     starts = [_rows(days, n, len(days)) for n in range(0, max(len(days) // 2, 1), apart)]
     begun = [o.figures for o in explorer.play([{}], starts)[0].outcomes[1:]]
-    dear = structs.replace(
-        explorer.study.costs, half_spread_bps=2 * explorer.study.costs.half_spread_bps,
-        impact=2 * explorer.study.costs.impact, borrow_rate=2 * explorer.study.costs.borrow_rate,
-    )  # fmt: skip
-    result = explorer.run(dear)
-    equity = paid_twice(panel.ts, result.equity, result.fills, result.commissions)
-    twice = {name: math.nan if value is None else value
-             for name, value in structs.asdict(measure(panel.ts, equity, float(config.capital))).items()}  # fmt: skip
+    twice = at_twice_the_costs(explorer)
     return [
         scenario(
             "parameter jitter", taken, f"each parameter 10 to 20 % off; the strategy refused {len(near) - len(taken)}"
         ),
         scenario("entry delay", [late], "every decision is carried out one bar later"),
-        scenario("cost x2", [twice], "spread, impact and borrow fee doubled, each commission paid twice"),
+        scenario(
+            "cost x2",
+            [twice],
+            "spread, impact and borrow fee doubled, each commission paid twice",
+        ),
         scenario("start dates", begun, f"begun every {apart} sessions of the first half, to the end"),
     ]
+
+
+def at_twice_the_costs(explorer: Explorer) -> dict[str, float]:
+    """Return the ratios of the study's own parameters with everything paid twice; NaN where there is none."""
+    study, panel, costs = explorer.study, explorer.data.panel, explorer.study.costs
+    dear = structs.replace(
+        costs, half_spread_bps=2 * costs.half_spread_bps, impact=2 * costs.impact, borrow_rate=2 * costs.borrow_rate
+    )
+    result = explorer.run(dear)
+    equity = paid_twice(panel.ts, result.equity, result.fills, result.commissions)
+    found = structs.asdict(measure(panel.ts, equity, float(study.config.capital)))
+    return {name: math.nan if value is None else value for name, value in found.items()}

@@ -202,28 +202,32 @@ def stationary_bootstrap(returns: Floats, *, seed: int, draws: int, block: float
     return returns[rows % count].reshape(draws, count).T
 
 
-def superior_ability(returns: Floats, *, seed: int, draws: int = 1000) -> float:
-    """Return the p-value of no trial being better than nothing (SPA, the consistent one, studentised).
+def superior_ability(excess: Floats, *, seed: int, draws: int = 1000, block: float | None = None) -> float:
+    """Return the p-value of the best of many against a benchmark (Hansen's SPA, studentised, the consistent version).
+
+    The null: none of them has a mean above 0. The best studentised mean is compared with what the stationary bootstrap
+    shows of it once every mean is taken away; a trial that is worse than chance explains keeps its own, so that adding
+    bad ones neither helps nor harms.
 
     Parameters
     ----------
-    returns : float64, shape (n_periods, n_trials)
-        In excess of the benchmark, of every trial that was looked at; those that never vary are left out.
+    excess : float64, shape (n_periods, n_trials)
+        Returns less the benchmark's; what never varies proves nothing.
+    block : float, optional
+        Mean length of the blocks; the longest that `block_length` says of one of the trials unless given.
     """
-    returns = returns[:, np.ptp(returns, axis=0) > 0]
-    count = len(returns)
-    if count < 3 or not returns.shape[1]:
+    varied = excess[:, np.ptp(excess, axis=0) > _TIE]
+    count, trials = varied.shape
+    if count < 2 or not trials:
         return 1.0
-    means, length = returns.mean(axis=0), block_length(returns.mean(axis=1))
-    rows = stationary_bootstrap(np.arange(count, dtype=np.float64), seed=seed, draws=draws, block=length).astype(int)
-    drawn = np.array([returns[rows[:, k]].mean(axis=0) for k in range(draws)])
-    spread = math.sqrt(count) * drawn.std(axis=0, ddof=1)
-    scores = math.sqrt(count) * means / spread
-    # trials far below the benchmark say nothing about the best one: they stay where they are
-    hopeless = scores < -math.sqrt(2 * math.log(math.log(count)))
-    centred = math.sqrt(count) * (drawn - np.where(hopeless, 0.0, means)) / spread
-    best = max(float(scores.max()), 0.0)
-    return float((np.maximum(centred.max(axis=1), 0.0) >= best).mean()) if best > 0 else 1.0
+    length = max(map(block_length, varied.T)) if block is None else block
+    rows = stationary_bootstrap(np.arange(count, dtype=np.float64), seed=seed, draws=draws, block=length)
+    means, drawn = varied.mean(axis=0), np.array([one[rows.astype(np.int64)].mean(axis=0) for one in varied.T])
+    errors = drawn.std(axis=1)
+    hopeless = means <= -errors * math.sqrt(2 * math.log(max(math.log(count), 1.0)))
+    chance = ((drawn - np.where(hopeless, 0.0, means)[:, None]) / errors[:, None]).max(axis=0)
+    seen = max(float((means / errors).max()), 0.0)
+    return float((1 + np.count_nonzero(np.maximum(chance, 0.0) >= seen)) / (1 + draws))
 
 
 def drawdown_band(returns: Floats, *, sessions: int, seed: int, draws: int = 2000, level: float = 0.99) -> float:

@@ -36,7 +36,8 @@ class Walked(Struct, frozen=True, kw_only=True):
     """What a walk-forward found: `folds` as they are reported, the joined test days and what was earned on them.
 
     `is_sharpe` is the mean over folds of the chosen set's, `oos_sharpe` that of all test days; `degradation` is the
-    share of the former that was lost. `paths` are the Sharpe ratios of combinatorial cross-validation.
+    share of the former that was lost. `paths` are the Sharpe ratios of combinatorial cross-validation. `grid` has the
+    daily returns of all sets that ran, over all data: float64 of shape (n_days, n_sets).
     """
 
     folds: tuple[dict[str, Any], ...]
@@ -47,6 +48,7 @@ class Walked(Struct, frozen=True, kw_only=True):
     ts: Any
     returns: Any
     sets: int
+    grid: Any
     paths: tuple[float, ...] | None = None
 
 

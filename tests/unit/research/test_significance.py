@@ -21,6 +21,7 @@ from robotrader.research.significance import (
     probabilistic_sharpe,
     probability_of_overfitting,
     stationary_bootstrap,
+    superior_ability,
 )
 
 PUBLISHED = Moments(sharpe=2.5 / sqrt(250), skew=-3, kurtosis=10, count=1250)
@@ -160,3 +161,35 @@ def test_intervals_hold_what_was_found_and_widen_with_their_level() -> None:
 def test_returns_that_never_moved_have_no_intervals_but_that_of_no_drawdown() -> None:
     found = bootstrap_intervals(np.zeros(100), seed=1, draws=50)
     assert (found.sharpe, found.cagr, found.max_drawdown) == (None, None, (0.0, 0.0))
+
+
+def test_the_best_of_many_is_superior_only_where_it_earns_what_luck_does_not() -> None:
+    excess = noise(500, 10)
+    assert superior_ability(excess, seed=1) > 0.1
+    excess[:, 3] += 0.25
+    assert superior_ability(excess, seed=1) < 0.01
+
+
+def test_superiority_is_claimed_of_noise_about_as_often_as_promised() -> None:
+    claimed = [superior_ability(noise(250, 5, seed=n), seed=n, draws=200, block=1.0) <= 0.05 for n in range(300)]
+    assert 0.01 <= np.mean(claimed) <= 0.08
+
+
+def test_bad_trials_beside_a_good_one_neither_help_nor_harm() -> None:
+    good = noise(500, 1, seed=1) + 0.15
+    alone = superior_ability(good, seed=1, block=2.0)
+    bad = np.hstack([good, noise(500, 40, seed=8) - 1])
+    assert superior_ability(bad, seed=1, block=2.0) == alone < 0.05
+    many = np.hstack([good, noise(500, 40, seed=8)])
+    assert superior_ability(many, seed=1, block=2.0) > alone
+
+
+def test_superiority_does_not_depend_on_scale_of_a_trial() -> None:
+    excess = noise(300, 4) + 0.05
+    scaled = excess * np.array([1.0, 10.0, 0.1, 3.0])
+    assert superior_ability(scaled, seed=1, block=1.0) == superior_ability(excess, seed=1, block=1.0)
+
+
+def test_nothing_earned_is_not_superior() -> None:
+    assert superior_ability(noise(100, 3) - 5, seed=1) == 1
+    assert superior_ability(np.ones((100, 2)), seed=1) == 1
