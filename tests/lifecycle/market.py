@@ -11,7 +11,7 @@ from robotrader.data.instruments import instrument_of
 from robotrader.data.panel import Panel
 from robotrader.model import BarSpec
 
-SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
+SYMBOLS = ("AAA", "BBB")
 SPEC = BarSpec.MINUTE_15
 RESEARCH = 120
 """Sessions that research may see; what comes after them is traded."""

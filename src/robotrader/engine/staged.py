@@ -41,14 +41,14 @@ class _Shared:
         self._source = source
         self._none = (nan,) * width
         self.fault = ""
-        self._event: BarsClosed | None = None
+        self._ts = -1
         self._split: tuple[object, ...] = ()
         self.said: Sequence[float] = ()
 
     def on_bars(self, event: BarsClosed) -> Sequence[float]:
         """Return the strengths at these bars."""
-        if event is not self._event:
-            self._event = event
+        if event.ts_event != self._ts:
+            self._ts = event.ts_event
             try:
                 self.said = self._none if self.fault else self._source.on_bars(event)
             except StrategyError as error:  # its own bug: the others go on
