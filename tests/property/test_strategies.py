@@ -15,6 +15,7 @@ from robotrader.strategy.library.cross_sectional_momentum import CrossSectionalM
 from robotrader.strategy.library.mean_reversion import MeanReversion
 from robotrader.strategy.library.momentum import Momentum
 from robotrader.strategy.library.pairs import Pairs
+from robotrader.strategy.library.regime_trend import RegimeTrend
 from robotrader.strategy.library.sma_crossover import SmaCrossover
 from robotrader.strategy.library.time_series_momentum import TimeSeriesMomentum
 from tests import builders as make
@@ -55,6 +56,20 @@ strategies: st.SearchStrategy[Strategy] = st.one_of(
     st.builds(TimeSeriesMomentum, lookback=lengths, volatility_bars=lengths, target=st.sampled_from([0.05, 0.5])),
     st.builds(CrossSectionalMomentum, lookback=st.integers(5, 30), skip=st.integers(0, 4), share=st.just(0.4)),
     st.builds(Pairs, formation=st.integers(10, 30), enter=st.sampled_from([1.0, 2.0]), leave=st.just(0.5)),
+    st.builds(
+        RegimeTrend,
+        trend_bars=lengths,
+        trend_enter=st.sampled_from([0.2, 1.0]),
+        volatility_bars=st.integers(2, 5),
+        history=st.integers(10, 20),
+        stress=st.just(0.9),
+        memory=st.integers(1, 5),
+        recent=st.integers(10, 12),
+        confidence=st.sampled_from([0.0, 0.5]),
+        drift=st.sampled_from([0.25, 20.0]),
+        fast=st.just(2),
+        slow=st.integers(3, 9),
+    ),
 )
 
 

@@ -14,8 +14,8 @@ from robotrader.strategy.contract import SignalSource, Strategy, TrailingWindow
 LIBRARY = {
     name: f"robotrader.strategy.library.{name}:{name.title().replace('_', '')}"
     for name in (
-        "breakout", "cross_sectional_momentum", "mean_reversion", "momentum", "pairs", "sma_crossover",
-        "time_series_momentum",
+        "breakout", "cross_sectional_momentum", "mean_reversion", "momentum", "pairs", "regime_trend",
+        "sma_crossover", "time_series_momentum",
     )
 }  # fmt: skip
 

@@ -7,9 +7,10 @@ import pytest
 import talib
 
 from robotrader.data.panel import VALUES, Floats, Panel
+from robotrader.features.windows import trailing
 from robotrader.model import BarSpec, stock
 from robotrader.strategy.contract import Strategy, strengths
-from robotrader.strategy.library.windows import CARRY, carried, indicator, month_starts, trailing
+from robotrader.strategy.library.windows import CARRY, carried, indicator, month_starts
 from robotrader.strategy.loading import LIBRARY, load_strategy
 from tests import builders as make
 
@@ -20,9 +21,11 @@ SHORT: dict[str, dict[str, int | float]] = {
     "mean_reversion": {"trend_bars": 51, "low": 40.0},
     "momentum": {"lookback": 9},
     "pairs": {"formation": 12, "enter": 1.0},
+    "regime_trend": {"trend_bars": 12, "history": 10, "volatility_bars": 5, "memory": 3, "recent": 10,
+                     "drift": 1.0, "fast": 2, "slow": 6},
     "sma_crossover": {"fast": 3, "slow": 9},
     "time_series_momentum": {"lookback": 9, "volatility_bars": 5},
-}
+}  # fmt: skip
 FILLS_GAPS = sorted(set(LIBRARY) - {"momentum", "sma_crossover"})
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from robotrader.data.panel import Floats, Times
+from robotrader.features.windows import trailing
 
 CARRY = 5
 """For how many bars in a row the last price stands in for a missing one; a window that reads carried prices needs as
@@ -24,15 +24,6 @@ def carried(values: Floats, limit: int = CARRY) -> Floats:
     for _ in range(limit):
         out[1:] = np.where(np.isnan(out[1:]), out[:-1], out[1:])
     return out
-
-
-def trailing(values: Floats, bars: int) -> Floats:
-    """Return each row's window of the last `bars` rows, a view of shape (n_bars, n_instruments, bars).
-
-    NaN stands before the first row: a figure of a window that is not full is NaN.
-    """
-    before = np.full((bars - 1, values.shape[1]), np.nan)
-    return sliding_window_view(np.concatenate((before, values)), bars, axis=0)
 
 
 def indicator(function: Callable[..., Any], *series: Floats, bars: int, **options: int) -> Floats:

@@ -6,8 +6,9 @@ import numpy as np
 import talib
 
 from robotrader.data.panel import Floats, Panel
+from robotrader.features.windows import trailing
 from robotrader.model import BarSpec, Manifest, Parameter, StrategyId
-from robotrader.strategy.library.windows import CARRY, carried, indicator, trailing
+from robotrader.strategy.library.windows import CARRY, carried, indicator
 
 
 class Breakout:

@@ -5,8 +5,9 @@ from typing import ClassVar
 import numpy as np
 
 from robotrader.data.panel import Floats, Panel
+from robotrader.features.windows import trailing
 from robotrader.model import BarSpec, Manifest, Parameter, Resize, StrategyId
-from robotrader.strategy.library.windows import CARRY, carried, month_starts, trailing
+from robotrader.strategy.library.windows import CARRY, carried, month_starts
 
 SESSIONS_PER_YEAR = 252
 
