@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from robotrader.data.panel import Panel
 from robotrader.model import BarSpec, ConfigError, Resize, stock
 from robotrader.strategy.library.momentum import Momentum
+from robotrader.strategy.library.regime_trend import RegimeTrend
 from robotrader.strategy.library.sma_crossover import SmaCrossover, moving_average
 from tests import builders as make
 
@@ -115,3 +116,40 @@ def test_momentum_with_fewer_instruments_than_places_holds_them_all() -> None:
 def test_momentum_is_sized_anew_at_every_view_and_needs_one_bar_more_than_it_looks_back() -> None:
     manifest = Momentum(lookback=126, top=2).manifest
     assert (manifest.resize, manifest.warmup_bars) == (Resize.EVERY_BAR, 127)
+
+
+# ------------------------------------------------------------------------------------------------------ regime trend
+def rising(deviation: float, seed: int = 3) -> Panel:
+    """Make 600 days that rise quietly, then 30 of this deviation."""
+    random = np.random.default_rng(seed)
+    moves = np.concatenate((random.normal(0.002, 0.01, 600), random.normal(0.002, deviation, 30)))
+    return make.daily_panel([[price] for price in 50 * np.exp(np.cumsum(moves))])
+
+
+def regime_trend(**changed: float) -> RegimeTrend:
+    defaults = {name: parameter.default for name, parameter in RegimeTrend.PARAMETERS.items()}
+    return RegimeTrend(**{**defaults, **changed})  # type: ignore[arg-type]
+
+
+def test_regime_trend_is_out_in_stress_however_much_it_rises() -> None:
+    sure = regime_trend(confidence=0.0, drift=20.0)
+    calm, stressed = (sure.signals(rising(deviation))[-15:] for deviation in (0.01, 0.08))
+    assert (calm == 1).mean() > 0.5
+    assert (stressed == 0).all()
+
+
+def test_regime_trend_is_the_crossover_where_returns_drifted_or_nothing_is_sure_and_says_where() -> None:
+    panel = rising(0.04)
+    crossover = SmaCrossover(fast=10, slow=50).signals(panel)
+    drifted = regime_trend(confidence=0.0, drift=0.25).backed(panel)
+    assert drifted.fell_back[-1].all()
+    np.testing.assert_array_equal(drifted.strengths[drifted.fell_back], crossover[drifted.fell_back])
+    assert not regime_trend(confidence=0.0, drift=20.0).backed(panel).fell_back[320:].any()
+    unsure = regime_trend(confidence=1.0, drift=20.0).backed(panel).fell_back[320:]
+    assert 0.2 < unsure.mean() < 1
+
+
+def test_regime_trend_needs_the_longest_of_its_windows_and_carried_prices() -> None:
+    assert regime_trend().manifest.warmup_bars == 60 + 252 + 1 + 5
+    assert regime_trend(memory=100).manifest.warmup_bars == 20 + 252 + 99 + 5
+    assert regime_trend(slow=500).manifest.warmup_bars == 500 + 5
