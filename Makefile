@@ -23,7 +23,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SILENT:
-.PHONY: experiments help install gate-soak demo test check fmt bench calibration results strategy-check clients clients-env scenarios mutants mutate reliability load lake journal-bench journal-load latency kills drills chaos crashes differential peers-env peers-sample docs browser wheel-test assets lock clean
+.PHONY: lifecycle experiments help install gate-soak demo test check fmt bench calibration results strategy-check clients clients-env scenarios mutants mutate reliability load lake journal-bench journal-load latency kills drills chaos crashes differential peers-env peers-sample docs browser wheel-test assets lock clean
 
 help: ## list these commands
 	sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-15s%s\n", $$1, $$2 }'
@@ -85,6 +85,9 @@ gate-soak: install ## 100,000 steps of intents, fills, prices and limit changes:
 
 mutate: install ## let mutmut change risk, ledger and order states bit by bit; 90 % must be noticed (ARGS="--workers 1")
 	$(PY) -m tests.mutation $(ARGS)
+
+lifecycle: install ## submit five strategies to the lifecycle over the gateway simulator, with the gates' defaults
+	$(PY) -m tests.lifecycle $(ARGS)
 
 reliability: install ## play every fault in every state of the link and write docs/reliability.md (ARGS="--check 10")
 	$(PY) -m tests.scenarios.table $(ARGS)

@@ -71,7 +71,8 @@ def main() -> int:
     for text in wrong:
         print(f"FAILED {text}", file=sys.stderr)
     print(json.dumps({"target": "lifecycle", "passed": len(STOPPED) + 1 - len(wrong), "failed": len(wrong),
-                      "orders": len(proof.record.placements), "seconds": round(time.monotonic() - started, 1)}))  # fmt: skip
+                      "orders": len(proof.record.placements),
+                      "seconds": round(time.monotonic() - started, 1)}))  # fmt: skip
     return 1 if wrong else 0
 
 

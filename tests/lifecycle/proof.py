@@ -30,7 +30,7 @@ CAPITAL = Decimal(1_000_000)
 RULES = LifecycleRules(capital=CAPITAL, fewest_orders=100)
 SUBMITTED = {
     "good": ("Good", "percent:0.02"), "overfit": ("Overfit", "percent:0.05"), "leaking": ("Leaking", "percent:0.05"),
-    "crashing": ("Crashing", "percent:0.02"), "greedy": ("Greedy", "fixed:20000"),
+    "crashing": ("Crashing", "percent:0.02"), "greedy": ("Greedy", "fixed:6000"),
 }  # fmt: skip
 
 
@@ -55,12 +55,12 @@ class Proof(Struct, frozen=True, kw_only=True):
         return max(bisect_right(self.opens, judged.ts_event) - 1, 0)
 
 
-def configs(ids: Sequence[str], universe: Sequence[InstrumentId]) -> tuple[StrategyConfig, ...]:
+def configs(universe: Sequence[InstrumentId]) -> tuple[StrategyConfig, ...]:
     """Return the strategies as they are configured: all in research."""
     return tuple(
         StrategyConfig(id=StrategyId(name), source=SOURCES + SUBMITTED[name][0], universe=tuple(universe),
                        capital=CAPITAL, sizer=SUBMITTED[name][1], stage=Stage.RESEARCH)
-        for name in ids
+        for name in SUBMITTED
     )  # fmt: skip
 
 
@@ -75,13 +75,13 @@ def _tuned(config: StrategyConfig, bars: Path, state: Path) -> StrategyConfig:
     return structs.replace(config, parameters=swept.best.parameters)
 
 
-def prove(folder: Path, *, sessions: int, edge_until: int, ids: Sequence[str] = tuple(SUBMITTED)) -> Proof:
+def prove(folder: Path, *, sessions: int, edge_until: int, rules: LifecycleRules = RULES) -> Proof:
     """Submit the strategies, arm the envelope once, then let so many sessions pass."""
     panel = market(RESEARCH + sessions, edge_until=RESEARCH + edge_until)
     start = rows_of(panel, RESEARCH)
     bars, state = folder / "research.parquet", folder / "trader"
     write(panel.rows(0, start), bars)
-    chosen = tuple(_tuned(c, bars, folder / "research") for c in configs(ids, panel.ids))
+    chosen = tuple(_tuned(c, bars, folder / "research") for c in configs(panel.ids))
     bootstrap.migrate(state)
     bootstrap.request(state, Action.ARM, "the proof begins", "operator")
     for config in chosen:
@@ -95,7 +95,7 @@ def prove(folder: Path, *, sessions: int, edge_until: int, ids: Sequence[str] = 
         gateway = Gateway(panel, venue_of(panel, Costs()), config)
         port = await gateway.serve()
         settings = Settings(
-            broker=BrokerSettings(port=port, account=ACCOUNT, lock_step=True), strategies=chosen, lifecycle=RULES,
+            broker=BrokerSettings(port=port, account=ACCOUNT, lock_step=True), strategies=chosen, lifecycle=rules,
             data=DataSettings(universe=panel.ids, bar_spec=panel.spec), risk=RiskSettings(profile="paper"),
         )  # fmt: skip
         try:

@@ -7,8 +7,8 @@ import numpy as np
 from robotrader.data.panel import Floats, Panel
 from robotrader.model import BarSpec, Manifest, Parameter, StrategyId
 
-CRASHES_AT = 1_690_000_000_000_000_000
-"""28 July 2023 (ns UTC): after what research saw."""
+CRASHES_AT = 1_688_400_000_000_000_000
+"""3 July 2023 (ns UTC): after what research saw."""
 
 
 class Good:
@@ -24,7 +24,7 @@ class Good:
     def manifest(self) -> Manifest:
         """Return the declaration."""
         return Manifest(
-            id=StrategyId(self.NAME), version="1", hypothesis="Orders are worked over several bars, so that moves go on.",
+            id=StrategyId(self.NAME), version="1", hypothesis="Large orders are worked over hours: moves go on.",
             bar_spec=BarSpec.MINUTE_15, warmup_bars=self.bars + 1, parameters=self.PARAMETERS,
         )  # fmt: skip
 
@@ -47,7 +47,7 @@ class Overfit:
     def manifest(self) -> Manifest:
         """Return the declaration."""
         return Manifest(
-            id=StrategyId("overfit"), version="1", hypothesis="None: it is what was left after looking for long enough.",
+            id=StrategyId("overfit"), version="1", hypothesis="None: it was left after looking for long enough.",
             bar_spec=BarSpec.MINUTE_15, warmup_bars=1, parameters=self.PARAMETERS,
         )  # fmt: skip
 
@@ -78,7 +78,7 @@ class Crashing(Good):
     def signals(self, panel: Panel) -> Floats:
         """Return what the good one says, for as long as it can."""
         if len(panel) and panel.ts[-1] > CRASHES_AT:
-            raise KeyError("2023-07-28")
+            raise KeyError("2023-07-03")
         return super().signals(panel)
 
 
