@@ -41,24 +41,21 @@ profile = "paper"
 level = "WARNING"
 """
 
-_STRATEGIES = {
-    "sma_crossover": """
+_LIFECYCLE = """
+[lifecycle]
+capital = "1000000"
+"""
+
+_STRATEGY = """
 [[strategy]]
-id = "sma_crossover"
-source = "sma_crossover"
+id = "{id}"
+source = "{source}"
 universe = ["AAPL.NASDAQ", "GOOG.NASDAQ", "IBM.NYSE", "MSFT.NASDAQ"]
 capital = "{capital}"
 sizer = "percent:0.05"
-""",
-    "momentum": """
-[[strategy]]
-id = "momentum"
-source = "momentum"
-universe = ["AAPL.NASDAQ", "GOOG.NASDAQ", "IBM.NYSE", "MSFT.NASDAQ"]
-capital = "{capital}"
-sizer = "percent:0.05"
-""",
-}
+"""
+
+_STRATEGIES = ("sma_crossover", "momentum")
 
 
 def register(app: typer.Typer) -> None:
@@ -71,7 +68,10 @@ async def demo(
     *,
     headless: Annotated[bool, typer.Option("--headless", help="No dashboard: replay to the end and exit.")] = False,
     days: Annotated[int | None, typer.Option(help="Only the first N sessions.", min=1)] = None,
-    strategy: Annotated[str | None, typer.Option(help="Only this strategy; default: both.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="Only this strategy, or yours: path/to/file.py:Class; default: both.")
+    ] = None,
+    stage: Annotated[str | None, typer.Option(help="Their stage, such as shadow; gates decide then.")] = None,
     speed: Annotated[float, typer.Option(help="Sessions a second on the page.", min=0.01)] = 2.0,
     port: Annotated[int, typer.Option(help="Port of the dashboard.")] = 8787,
 ) -> Answer:
@@ -86,7 +86,7 @@ async def demo(
     _stop_on_sigterm()
     async with _Processes(call, state) as running:
         await running.gateway(days=days, speed=None if headless else speed)
-        (state / "demo.toml").write_text(_configuration(state, running.port, chosen), encoding="utf-8")
+        (state / "demo.toml").write_text(_configuration(state, running.port, chosen, stage), encoding="utf-8")
         if not headless:
             call.note(f"dashboard (opens once): {await running.dashboard(port)}")
             call.note("Ctrl-C stops all processes.")
@@ -111,16 +111,23 @@ def _chosen(strategy: str | None) -> tuple[str, ...]:
 
     if strategy is None:
         return tuple(_STRATEGIES)
-    if strategy not in _STRATEGIES:
-        raise ConfigError(f"the demo has the strategies {', '.join(_STRATEGIES)}; found {strategy!r}")
+    if strategy not in _STRATEGIES and ".py:" not in strategy:
+        names = ", ".join(_STRATEGIES)
+        raise ConfigError(f"the demo has the strategies {names}, and takes path/to/file.py:Class; found {strategy!r}")
     return (strategy,)
 
 
-def _configuration(state: Path, port: int, strategies: tuple[str, ...]) -> str:
+def _configuration(state: Path, port: int, strategies: tuple[str, ...], stage: str | None) -> str:
+    """Return the trader's settings; with a stage, also those of the lifecycle."""
+    from robotrader.strategy.loading import id_of
+
     capital = 1_000_000 // len(strategies)
-    return _CONFIG.format(state=json.dumps(str(state)), port=port) + "".join(
-        _STRATEGIES[name].format(capital=capital) for name in strategies
-    )
+    parts = [_CONFIG.format(state=json.dumps(str(state)), port=port)]
+    parts += [_LIFECYCLE] if stage else []
+    for source in strategies:
+        parts.append(_STRATEGY.format(id=id_of(source), source=source, capital=capital))
+        parts += [f'stage = "{stage.upper()}"\n'] if stage else []
+    return "".join(parts)
 
 
 class _Processes:

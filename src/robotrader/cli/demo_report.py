@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from robotrader import bootstrap
 from robotrader.execution.fingerprint import fills_hash, orders_hash
-from robotrader.model import OrderState
+from robotrader.model import OrderState, VirtualTraded
 from robotrader.ports import FillRow, OrderRow
 from robotrader.simulation.gateway.record import GatewayRecord
 
@@ -83,6 +83,7 @@ def report(state: Path, *, seconds: float, restarts: int) -> dict[str, Any]:
     return {
         "orders": len(sent),
         "fills": len(fills),
+        "virtual_fills": sum(len(told.fills) for told in reader.commands(VirtualTraded)),
         "denied": sum(row.working.state is OrderState.DENIED for row in orders),
         "voided": [row.working.order.id for row in orders if row.working.state is OrderState.VOIDED],
         "orders_hash": orders_hash(sent),

@@ -1,6 +1,7 @@
-"""Stages of strategies: `strategy promote`, `demote` and `history`."""
+"""Stages of strategies: `strategy promote`, `demote`, `history` and `compare`."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,17 +10,29 @@ from robotrader.cli.command import FAILED, OK, Answer, Call, command, iso, plain
 from robotrader.cli.control import TAKE_TIMEOUT_S, operator, poll
 from robotrader.cli.read import opened
 from robotrader.cli.settings import load
-from robotrader.model import Action, ConfigError, Criterion, Stage, StageFacts, StageJudged, StrategyId
+from robotrader.model import (
+    Action,
+    ConfigError,
+    Criterion,
+    LifecycleRules,
+    PortfolioMarked,
+    Stage,
+    StageFacts,
+    StageJudged,
+    StrategyId,
+)
 
 if TYPE_CHECKING:
-    from robotrader.model import LifecycleRules, StrategyConfig
+    from robotrader.model import StrategyConfig
+
+_DAY_NS = 86_400 * 10**9
 
 Name = Annotated[str, typer.Argument(metavar="ID", help="A strategy of the configuration.")]
 
 
 def register(group: typer.Typer) -> None:
     """Add the commands."""
-    for function in (promote, demote, history):
+    for function in (promote, demote, history, compare):
         command(group, function.__name__)(function)
 
 
@@ -44,7 +57,8 @@ def promote(
     from robotrader.bootstrap.promotion import as_change, research_dossier
     from robotrader.strategy.gates import judge
 
-    config, rules = _configured(call, strategy)
+    config, configured = _configured(call, strategy)
+    rules = configured or LifecycleRules(capital=config.capital)
     stage = next((Stage(row["stage"]) for row in staged(call) if row["id"] == strategy), config.stage)
     if to is not None and to.upper() != (meant := judge(stage, StageFacts(), None, rules).stage):
         raise ConfigError(f"{strategy} is in {stage}: the next stage is {meant}, found --to {to}")
@@ -54,12 +68,13 @@ def promote(
         return _answer(told)
     found = judge(stage, StageFacts(), dossier, rules)
     text = "no trader runs: its next start takes the request"
-    if dossier is None:
-        return Answer({"strategy": strategy, "stage": stage, "taken": False}, text)
+    if configured is None:
+        text += "; without a [lifecycle] section in its configuration nobody is promoted"
+    if dossier is not None:
+        text += f", and this is what it will find\n{_lines(found.criteria)}"
     payload = {"strategy": strategy, "stage": stage, "gate": found.gate, "met": found.met, "taken": False,
-               "criteria": _rows(found.criteria)}  # fmt: skip
-    text += f", and this is what it will find\n{_lines(found.criteria)}"
-    return Answer(payload, text, OK if found.met else FAILED)
+               "criteria": _rows(found.criteria) if dossier is not None else []}  # fmt: skip
+    return Answer(payload, text, OK if configured and (found.met or dossier is None) else FAILED)
 
 
 def demote(
@@ -83,15 +98,53 @@ def history(call: Call, strategy: Name) -> Answer:
     return Answer({"strategy": strategy, "history": rows}, "\n".join(lines) or f"nothing was decided on {strategy} yet")
 
 
-def _configured(call: Call, strategy: str) -> "tuple[StrategyConfig, LifecycleRules]":
-    settings = load(call)[0]
-    config = next((c for c in settings.strategies if c.id == strategy), None)
+def compare(call: Call, a: Name, b: Name) -> Answer:
+    """Compare two strategies session by session, as often as you like: b less a, on capital, at equal times."""
+    import numpy as np
+
+    from robotrader.research.experiment import Registration, judge
+
+    with opened(call.state) as reader:
+        marks = reader.commands(PortfolioMarked)
+    made = {name: _session_returns(marks, name) for name in (a, b)}
+    if absent := [name for name, found in made.items() if not found]:
+        raise ConfigError(f"expected two strategies with books in {call.state}, found nothing of {', '.join(absent)}")
+    days = sorted(made[a].keys() & made[b].keys())
+    apart = np.trim_zeros(np.array([made[b][day] - made[a][day] for day in days]), "f")  # before either traded
+    plan = Registration(id=f"{a}-{b}", arms=(a, b), metric="daily_return", direction="superior", allocation="paired",
+                        minimum_effect=_WORTH, maximum_sessions=max(len(apart), _LEAST))  # fmt: skip
+    found = judge(plan, apart)
+    payload = {**plain(found), "a": a, "b": b, "metric": plan.metric, "registered": False, "decision": "not_registered"}
+    said = "unknown" if found.effect is None else f"{found.effect * 1e4:+.2f} bps a session"
+    held = f"{found.interval[0] * 1e4:+.2f} to {found.interval[1] * 1e4:+.2f}" if found.interval else "unknown"
+    text = (f"{b} less {a}: {said}, always valid interval {held}, {found.n} sessions of {found.n_needed or 'unknown'}\n"
+            "nobody registered this test before it began: look at it, and decide nothing by it")  # fmt: skip
+    return Answer(payload, text)
+
+
+_WORTH, _LEAST = 0.0005, 60
+
+
+def _session_returns(marks: "Sequence[PortfolioMarked]", strategy: str) -> dict[int, float]:
+    """Return what a strategy's book made each day (since 1970), of its equity at the end of the day before."""
+    last = {m.ts_event // _DAY_NS: float(book.equity) for m in marks for book in m.books if book.strategy == strategy}
+    days = sorted(last)
+    return {day: last[day] / last[before] - 1 for before, day in pairwise(days) if last[before] > 0}
+
+
+def _configured(call: Call, strategy: str) -> "tuple[StrategyConfig, LifecycleRules | None]":
+    """Return a strategy and the rules of the last run, or where there was none, of the configuration."""
+    with opened(call.state) as reader:
+        run = reader.run()
+    known, rules = (run.started.strategies, run.started.lifecycle) if run else ((), None)
+    if not known:
+        settings = load(call)[0]
+        known, rules = settings.strategies, settings.lifecycle
+    config = next((c for c in known if c.id == strategy), None)
     if config is None:
-        names = ", ".join(c.id for c in settings.strategies) or "none"
+        names = ", ".join(c.id for c in known) or "none"
         raise ConfigError(f"expected one of the configured strategies, {names}; found {strategy}")
-    if settings.lifecycle is None:
-        raise ConfigError("expected a [lifecycle] section in the configuration, with the capital of its envelope")
-    return config, settings.lifecycle
+    return config, rules
 
 
 def _decided(
