@@ -17,7 +17,7 @@ from msgspec import Struct
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = sorted((ROOT / "docs" / "guide").rglob("*.md"))
-PAGES = [ROOT / "README.md", *GUIDES]
+PAGES = [ROOT / "README.md", *GUIDES, *sorted((ROOT / "docs" / "tutorial").glob("*.md"))]
 FENCE = re.compile(r"^```(\w+)[ ]?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TIMEOUT_S = 300  # of one block, on a machine that does much else
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
+from robotrader.engine.control import TRADER
 from robotrader.engine.stage_record import StageRecord, sections_due
 from robotrader.engine.strategy_sizing import WHOLE, Mandate
 from robotrader.model import (
@@ -34,7 +35,6 @@ from robotrader.strategy.gates import Judged, guards, judge
 _DAY_NS = 86_400 * 10**9
 _REAL = frozenset({Stage.CANARY, Stage.LIVE})
 VIRTUAL = frozenset({Stage.SHADOW, Stage.PAPER, Stage.CANARY, Stage.LIVE})
-TRADER = "trader"
 _DOSSIER = msgspec.json.Decoder(Dossier)
 
 Closing = Callable[[StageRecord], tuple[Decimal, tuple[int, int]]]
@@ -49,6 +49,7 @@ class Stages:
         self.rules: LifecycleRules | None = None
         self.armed = False
         self._live = False
+        self._sources: dict[StrategyId, str] = {}
         self._sessions: SessionTable | None = None
         self._spec = BarSpec.DAY
         self._last = 0
@@ -56,7 +57,7 @@ class Stages:
     def begin(self, run: RunStarted) -> None:
         """Take over a run's strategies: each goes on in its stage; the envelope must be armed anew."""
         self.rules, self.armed, self._live = run.lifecycle, False, run.mode == "live"
-        self._sessions = run.sessions
+        self._sessions, self._sources = run.sessions, run.sources
         known = self.records
         self.records = {c.id: known.get(c.id) or StageRecord(c, self._first_share(c)) for c in run.strategies}
         for config in run.strategies:
@@ -99,12 +100,26 @@ class Stages:
             found = Judged(Gate.OPERATOR, (), record.stage, record.share)
             return [_told(record, event, found, reason="there is no [lifecycle] section", actor=event.actor)]
         if event.change:
-            evidence = _DOSSIER.decode(event.change)
-            record.evidence = evidence if evidence.strategy == record.config.id else record.evidence
+            evidence = self._evidence(record, event.change)
+            if isinstance(evidence, str):
+                found = Judged(Gate.OPERATOR, (), record.stage, record.share)
+                return [_told(record, event, found, reason=evidence, actor=event.actor)]
+            record.evidence = evidence
         found = self._asked(record, self.rules)
         if found.met:
             return [self._move(record, event, found, reason=f"{found.gate} is met", actor=event.actor)]
         return [_told(record, event, found, reason=f"{found.gate} misses {_missing(found)}", actor=event.actor)]
+
+    def _evidence(self, record: StageRecord, text: str) -> Dossier | str:
+        """Return the evidence that a request brings, or why it is none for this strategy with this code."""
+        try:
+            found = _DOSSIER.decode(text)
+        except msgspec.MsgspecError as error:
+            return f"its evidence cannot be read: {error}"
+        if found.strategy != record.config.id:
+            return f"its evidence is of {found.strategy}"
+        code = self._sources.get(record.config.id, found.source_hash)
+        return found if found.source_hash == code else "its evidence is of other code than runs here"
 
     def hear(self, event: Event, commands: Iterable[object]) -> None:
         """Count what happened."""

@@ -11,7 +11,8 @@ HELPED = [
     "status", "positions", "orders", "fills", "why", "halt", "reduce", "resume", "cancel-all", "flatten", "deadman",
     "db", "db migrate", "db verify", "db stats", "data", "data list", "data import", "data check", "data release",
     "data seed", "config", "config show", "config validate", "config schema", "init", "doctor", "strategy",
-    "strategy list", "strategy new", "strategy check", "sweep", "walkforward", "montecarlo", "report", "trials",
+    "strategy list", "strategy new", "strategy check", "strategy promote", "strategy demote", "strategy history",
+    "strategy compare", "arm", "sweep", "walkforward", "montecarlo", "report", "trials",
     "risk", "risk limits", "risk check", "risk set",
 ]  # fmt: skip
 

@@ -42,6 +42,11 @@ GOOD = Dossier(
 )  # fmt: skip
 
 
+def evidence(**changed: Any) -> str:
+    figures = {**GOOD.figures, **changed.pop("figures", {})}
+    return msgspec.json.encode(structs.replace(GOOD, figures=figures, **changed)).decode()
+
+
 class _Parity(ScriptedSource):
     """A source whose signals come out alike, but for so many in each session."""
 
@@ -54,14 +59,14 @@ class _Parity(ScriptedSource):
 class Desk:
     """A staged trader whose real orders fill at a venue, at the next open."""
 
-    def __init__(self, script: Script, stage: Stage, rules: LifecycleRules | None = RULES, **config: Any) -> None:
+    def __init__(self, script: Script, stage: Stage, rules: LifecycleRules | None = RULES, **changed: Any) -> None:
         self.source = _Parity(script, 2)
         manifest = make_manifest()
         self.trader = StagedTrader(lambda _config, _instruments: (manifest, self.source))
         self.commands: list[AnyCommand] = []
         self.broker = VirtualBroker(self.trader, Venue({i.id: i for i in (make.SPY, make.QQQ)}, cost_model("none")),
                                     keep=self.commands.append)  # fmt: skip
-        self.run = run(stage, rules, **config)
+        self.run = structs.replace(run(stage, rules), **changed)
         self.broker.carry_out(self.trader.handle(self.run), make.T0)
         self.day = -1
 
@@ -100,15 +105,10 @@ def make_manifest() -> Any:
     return Manifest(id=make.TREND, version="1", hypothesis="", bar_spec=BarSpec.DAY, warmup_bars=1)
 
 
-def run(stage: Stage, rules: LifecycleRules | None, **config: Any) -> RunStarted:
+def run(stage: Stage, rules: LifecycleRules | None) -> RunStarted:
     started = make.run_started()
-    strategy = structs.replace(started.strategies[0], stage=stage, sizer="fixed:100", **config)
+    strategy = structs.replace(started.strategies[0], stage=stage, sizer="fixed:100")
     return structs.replace(started, strategies=(strategy,), lifecycle=rules, sessions=None)
-
-
-def evidence(**changed: Any) -> str:
-    figures = {**GOOD.figures, **changed.pop("figures", {})}
-    return msgspec.json.encode(structs.replace(GOOD, figures=figures, **changed)).decode()
 
 
 FLIPS: Script = {day: (float(day % 2 == 0), float("nan")) for day in range(400)}
@@ -160,10 +160,20 @@ def test_what_a_gate_misses_keeps_a_strategy_in_research(figures: dict[str, Any]
     assert desk.stage == (Stage.RESEARCH, 0.0)
 
 
-def test_evidence_of_another_strategy_is_no_evidence() -> None:
-    desk = Desk(FLIPS, Stage.RESEARCH)
-    desk.ask(Action.PROMOTE, evidence(strategy="other"))
-    assert desk.stage[0] is Stage.RESEARCH
+@pytest.mark.parametrize(("change", "reason"), [
+    (evidence(strategy="other"), "its evidence is of other"),
+    (evidence(source_hash="edited since"), "its evidence is of other code than runs here"),
+    ("not even json", "its evidence cannot be read: "),
+    ('{"strategy": "trend"}', "its evidence cannot be read: "),
+])  # fmt: skip
+def test_what_is_no_evidence_is_refused_by_name_and_stops_nothing(change: str, reason: str) -> None:
+    desk = Desk(FLIPS, Stage.RESEARCH, sources={make.TREND: "as it is"})
+    desk.ask(Action.PROMOTE, change)
+    judged = desk.told(StageJudged)[-1]
+    assert judged.reason.startswith(reason)
+    assert desk.stage == (Stage.RESEARCH, 0.0)
+    desk.ask(Action.PROMOTE, evidence(source_hash="as it is"))
+    assert desk.stage[0] is Stage.SHADOW
 
 
 def risen(desk: Desk) -> list[tuple[Stage, float]]:
