@@ -85,14 +85,21 @@ class Stages:
             case Action.ARM:
                 self.armed = True
             case Action.DEMOTE if record is not None:
-                stage = Stage.RETIRED if event.change == Stage.RETIRED else Stage.SHADOW
-                back = Judged(Gate.OPERATOR, (), stage, 0.0)
-                return [self._move(record, event, back, reason=event.reason, actor=event.actor)]
+                return [self._demote(record, event)]
             case Action.PROMOTE if record is not None:
                 return self._promote(record, event)
             case _:
                 pass
         return []
+
+    def _demote(self, record: StageRecord, event: RequestReceived) -> StageJudged:
+        """Take a strategy back to shadow, or out of service; what trades nothing cannot be taken back."""
+        retired = event.change == Stage.RETIRED
+        if not retired and not record.trades:
+            found = Judged(Gate.OPERATOR, (), record.stage, record.share)
+            return _told(record, event, found, reason=f"{record.stage} trades nothing", actor=event.actor)
+        back = Judged(Gate.OPERATOR, (), Stage.RETIRED if retired else Stage.SHADOW, 0.0)
+        return self._move(record, event, back, reason=event.reason, actor=event.actor)
 
     def _promote(self, record: StageRecord, event: RequestReceived) -> list[StageJudged]:
         """Take new evidence in and ask the gate of the stage that the strategy is in."""

@@ -1,6 +1,5 @@
 """StrategyHost: the same strengths as in process, and nothing that a strategy does harms but itself."""
 
-import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from robotrader import bootstrap
 from robotrader.adapters.strategy_host.frames import Fault, HostLimits
-from robotrader.adapters.strategy_host.host import HostedStrengths, StrategyHost
+from robotrader.adapters.strategy_host.host import HostedStrengths, StrategyHost, ask_all
 from robotrader.data.panel import Panel
 from robotrader.model import BarsClosed, ConfigError, StrategyConfig, StrategyId
 from robotrader.strategy.loading import trailing_source
@@ -38,12 +37,12 @@ def secrets(pid: int | None) -> bytes:
     return Path(f"/proc/{pid}/environ").read_bytes()
 
 
-async def play(host: StrategyHost, told: Sequence[BarsClosed]) -> list[HostedStrengths]:
-    await host.start()
+def play(host: StrategyHost, told: Sequence[BarsClosed]) -> list[HostedStrengths]:
+    host.start()
     try:
-        return [await host.ask(event) for event in told]
+        return [host.ask(event) for event in told]
     finally:
-        await host.close()
+        host.close()
 
 
 def hosted(
@@ -51,7 +50,7 @@ def hosted(
 ) -> list[HostedStrengths]:
     panel = make.daily_panel([[100.0 + k, 50.0 - k] for k in range(bars)])
     host = StrategyHost(config(f"{FILE}:{name}", panel), panel.instruments, limits)
-    return asyncio.run(play(host, told or events(panel)))
+    return play(host, told or events(panel))
 
 
 @pytest.mark.parametrize("source", [f"{FILE}:Mean", "mean_reversion"])
@@ -61,21 +60,21 @@ def test_it_says_bit_for_bit_what_it_says_in_process_on_real_bars_over_a_split(s
     _, inside = trailing_source(mine, panel.instruments)
     told = events(panel)
 
-    async def both() -> list[tuple[list[float], list[float]]]:
+    def both() -> list[tuple[list[float], list[float]]]:
         found, host = [], StrategyHost(mine, panel.instruments, LIMITS)
-        manifest = await host.start()
+        manifest = host.start()
         assert manifest == trailing_source(mine, panel.instruments)[0]
         for k, event in enumerate(told):
             if k == 250:
                 inside.on_split(panel.ids[0], 2.0, told[k - 1].ts_event)
                 host.split(panel.ids[0], 2.0, told[k - 1].ts_event)
-            said = await host.ask(event)
+            said = host.ask(event)
             assert said.fault is None, said.detail
             found.append(([np.nan if s is None else s for s in said.strengths], list(inside.on_bars(event))))
-        await host.close()
+        host.close()
         return found
 
-    theirs, ours = (np.array(rows) for rows in zip(*asyncio.run(both()), strict=True))
+    theirs, ours = (np.array(rows) for rows in zip(*both(), strict=True))
     assert np.count_nonzero(~np.isnan(ours)) > 100
     assert theirs.tobytes() == ours.tobytes()
 
@@ -127,25 +126,26 @@ def test_what_it_may_use_ends(name: str, limits: HostLimits, fault: Fault, detai
 def test_a_quarantined_process_is_gone_with_its_folder_while_another_goes_on() -> None:
     panel = make.daily_panel([[100.0 + k, 50.0 - k] for k in range(5)])
 
-    async def side_by_side() -> None:
+    def side_by_side() -> None:
         bad, good = (StrategyHost(config(f"{FILE}:{name}", panel), panel.instruments, limits)
                      for name, limits in (("LoopsForEver", TIGHT), ("Mean", LIMITS)))  # fmt: skip
-        await asyncio.gather(bad.start(), good.start())
+        bad.start()
+        good.start()
         pid, scratch = bad.pid, bad.scratch
         assert secrets(pid) == b"", "what a process was given stays there, whatever it deletes"
         assert pid is not None
         assert scratch is not None
         assert scratch.is_dir()
-        said = [await asyncio.gather(bad.ask(event), good.ask(event)) for event in events(panel)]
+        said = [ask_all([bad, good], event) for event in events(panel)]
         assert [other.fault for _, other in said] == [None] * 5
         assert said[-1][0].fault is Fault.SLOW
         assert bad.pid is None
         assert not scratch.exists()
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
-        await good.close()
+        good.close()
 
-    asyncio.run(side_by_side())
+    side_by_side()
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_what_cannot_be_loaded_is_refused_at_the_start(tmp_path: Path, text: str
     mine.write_text(text, encoding="utf-8")
     host = StrategyHost(config(f"{mine}:Mine", panel), panel.instruments, HostLimits(start_s=5.0))
     with pytest.raises(ConfigError, match="mine cannot be loaded in a process of its own") as refused:
-        asyncio.run(host.start())
+        host.start()
     assert message in refused.value.message
     assert host.pid is None
 
@@ -172,14 +172,14 @@ def test_what_cannot_be_loaded_is_refused_at_the_start(tmp_path: Path, text: str
 def test_it_has_a_network_of_its_own_or_the_log_says_that_it_has_not(caplog: pytest.LogCaptureFixture) -> None:
     panel = make.daily_panel([[100.0]])
 
-    async def networks() -> set[str]:
+    def networks() -> set[str]:
         host = StrategyHost(config(f"{FILE}:Mean", panel), panel.instruments, LIMITS)
-        await host.start()
+        host.start()
         found = network(host.pid), network("self")
-        await host.close()
+        host.close()
         return set(found)
 
-    alone = len(asyncio.run(networks())) == 2
+    alone = len(networks()) == 2
     assert alone is ("no network namespace" not in caplog.text)
 
 
@@ -188,4 +188,4 @@ def test_a_relative_path_means_the_folder_of_the_trader(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     panel = make.daily_panel([[100.0, 50.0]])
     host = StrategyHost(config("mine.py:Mean", panel), panel.instruments, LIMITS)
-    assert [said.fault for said in asyncio.run(play(host, events(panel)))] == [None]
+    assert [said.fault for said in play(host, events(panel))] == [None]

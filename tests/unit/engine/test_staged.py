@@ -279,6 +279,14 @@ def test_an_operator_takes_a_strategy_back_or_retires_it() -> None:
     assert desk.stage[0] is Stage.RETIRED
 
 
+@pytest.mark.parametrize("stage", [Stage.RESEARCH, Stage.SHADOW, Stage.RETIRED])
+def test_what_trades_nothing_cannot_be_taken_back_into_shadow(stage: Stage) -> None:
+    desk = Desk(HOLDS, stage)
+    desk.ask(Action.DEMOTE)
+    assert desk.told(StageJudged)[-1].reason == f"{stage} trades nothing"
+    assert desk.stage == (stage, 0.0)
+
+
 def test_a_stage_outlives_the_run_and_the_envelope_does_not() -> None:
     desk = Desk(FLIPS, Stage.RESEARCH)
     desk.ask(Action.ARM)

@@ -1,18 +1,18 @@
 """The trader's side of a strategy in a process of its own: ask it, judge the answer, quarantine it for good."""
 
-import asyncio
 import logging
 import shutil
-import signal
 import sys
 import tempfile
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec import MsgspecError, Struct, structs
 
 from robotrader.adapters.strategy_host import frames
 from robotrader.adapters.strategy_host.frames import Fault
+from robotrader.adapters.strategy_host.pipe import Child, deadline
 from robotrader.model import (
     BarsClosed,
     ConfigError,
@@ -33,6 +33,8 @@ _PROGRAM = (
 )
 _END_S = 1.0
 
+T = TypeVar("T")
+
 
 class HostedStrengths(Struct, frozen=True, kw_only=True):
     """What a strategy said at `ts_event`: one strength per universe instrument, None = no view.
@@ -50,7 +52,8 @@ class HostedStrengths(Struct, frozen=True, kw_only=True):
 class StrategyHost:
     """One user strategy in a child process; `start` it, `ask` it at each cross-section in order, `close` it.
 
-    Nothing that it does raises here after the start: what it may not do ends it, and only it.
+    Nothing that it does raises here after the start: what it may not do ends it, and only it. It blocks: a decision
+    waits for the strategy in any case.
     """
 
     def __init__(
@@ -64,16 +67,17 @@ class StrategyHost:
         self._limits = limits or frames.HostLimits()
         self._start = frames.Start(source=source, parameters=config.parameters, instruments=instruments,
                                    limits=self._limits)  # fmt: skip
-        self._process: Process | None = None
+        self._child: Child | None = None
+        self._until = 0.0
         self.scratch: Path | None = None
         self._fault: tuple[Fault, str] | None = None
 
     @property
     def pid(self) -> int | None:
         """Return the process id, None where there is none (any more)."""
-        return self._process.pid if self._process is not None else None
+        return self._child.pid if self._child is not None else None
 
-    async def start(self) -> Manifest:
+    def start(self) -> Manifest:
         """Start the process and load the strategy there.
 
         Raises
@@ -82,49 +86,61 @@ class StrategyHost:
             It cannot be loaded, or not in time.
         """
         self.scratch = Path(tempfile.mkdtemp(prefix="robotrader-strategy-"))
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-B", "-c", _PROGRAM, str(_ROOT), stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={},
-            cwd=self.scratch,
-        )  # fmt: skip
+        self._child = Child([sys.executable, "-I", "-B", "-c", _PROGRAM, str(_ROOT)], self.scratch)
         try:
-            ready = await self._exchange(self._start, self._limits.start_s)
+            self._say(self._start, self._limits.start_s)
+            ready = self._hear(self._limits.start_s)
             if not isinstance(ready, frames.Ready):
                 raise _broken(Fault.MALFORMED, f"expected a manifest, found {type(ready).__name__}")
         except StrategyError as error:
-            await self.close()
+            self.close()
             raise ConfigError(f"{self._config.id} cannot be loaded in a process of its own: {error.message}") from error
         if not ready.no_network:
             log.warning("%s: the kernel gave no network namespace: only the audit hook keeps it from the network",
                         self._config.id)  # fmt: skip
         return ready.manifest
 
-    async def ask(self, event: BarsClosed) -> HostedStrengths:
+    def ask(self, event: BarsClosed) -> HostedStrengths:
         """Return what the strategy says of a cross-section; after a fault it is ended and has no view."""
-        found: tuple[float | None, ...] = (None,) * len(self._instruments)
-        if self._fault is None:
-            own = tuple(bar for bar in event.bars if bar.instrument in self._ids)
-            try:
-                reply = await self._exchange(frames.Ask(event=structs.replace(event, bars=own, quotes=())),
-                                             self._limits.bar_s)  # fmt: skip
-                found = self._judged(reply, event.ts_event)
-            except StrategyError as error:
-                self._fault = (error.context["fault"], error.message)  # type: ignore[assignment]
-                log.error("%s is quarantined: %s", self._config.id, error.message)  # noqa: TRY400 - not our fault
-                await self.close()
+        return ask_all([self], event)[0]
+
+    def pose(self, event: BarsClosed) -> None:
+        """Put the question; `answer` has the answer."""
+        own = tuple(bar for bar in event.bars if bar.instrument in self._ids)
+        question = frames.Ask(event=structs.replace(event, bars=own, quotes=()))
+        self._guarded(lambda: self._say(question, self._limits.bar_s))
+
+    def answer(self, ts_event: int) -> HostedStrengths:
+        """Return the answer to what was posed last."""
+        said = self._guarded(lambda: self._judged(self._hear(self._limits.bar_s), ts_event))
+        found: tuple[float | None, ...] = said or (None,) * len(self._instruments)
         fault, detail = self._fault or (None, "")
-        return HostedStrengths(strategy=self._config.id, ts_event=event.ts_event, strengths=found, fault=fault,
+        return HostedStrengths(strategy=self._config.id, ts_event=ts_event, strengths=found, fault=fault,
                                detail=detail)  # fmt: skip
+
+    def _guarded(self, action: Callable[[], T]) -> T | None:
+        """Act while the strategy is not quarantined, and quarantine it where it breaks its contract."""
+        if self._fault is not None:
+            return None
+        try:
+            return action()
+        except StrategyError as error:
+            self._fault = (error.context["fault"], error.message)  # type: ignore[assignment]
+            log.error("%s is quarantined: %s", self._config.id, error.message)  # noqa: TRY400 - not our fault
+            self.close()
+            return None
 
     def split(self, instrument: InstrumentId, ratio: float, ex_at: int) -> None:
         """Tell it of new units, as `SignalSource.on_split`."""
-        if instrument in self._ids and self._process is not None and self._process.stdin is not None:
-            self._process.stdin.write(frames.packed(frames.Split(instrument=instrument, ratio=ratio, ex_at=ex_at)))
+        if instrument in self._ids:
+            question = frames.Split(instrument=instrument, ratio=ratio, ex_at=ex_at)
+            self._guarded(lambda: self._say(question, self._limits.bar_s))
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """End the process and remove its scratch folder."""
-        if self._process is not None:
-            await _ended(self._process, patience_s=0.0)
-            self._process = None
+        if self._child is not None:
+            self._child.end(0.0)
+            self._child = None
         if self.scratch is not None:
             shutil.rmtree(self.scratch, ignore_errors=True)
             self.scratch = None
@@ -138,42 +154,46 @@ class StrategyHost:
             raise _broken(Fault.CONTRACT, f"strengths must lie in [-1, 1], found {largest}")
         return tuple(s if s == s else None for s in reply.strengths)  # noqa: PLR0124 - not NaN
 
-    async def _exchange(self, question: frames.Question, within_s: float) -> frames.Reply:
-        """Say something and return the reply; `StrategyError` with the fault where there is none."""
-        process = self._process
-        if process is None or process.stdin is None or process.stdout is None:
-            raise _broken(Fault.CRASHED, "it has no process")
+    def _say(self, question: frames.Question, within_s: float) -> None:
+        self._until = deadline(within_s)
         try:
-            async with asyncio.timeout(within_s):
-                process.stdin.write(frames.packed(question))
-                await process.stdin.drain()
-                length = int.from_bytes(await process.stdout.readexactly(frames.LENGTH_BYTES), "big")
-                if length > frames.LONGEST_REPLY:
-                    raise _broken(Fault.MALFORMED, f"a reply of {length} bytes, {frames.LONGEST_REPLY} are allowed")
-                reply = frames.REPLIES.decode(await process.stdout.readexactly(length))
+            self._running.write(frames.packed(question), self._until)
         except TimeoutError:
             raise _broken(Fault.SLOW, f"no answer within {within_s:g} s") from None
-        except (asyncio.IncompleteReadError, ConnectionError):
-            how = await _ended(process, patience_s=_END_S)
-            raise _broken(Fault.CRASHED, f"its process ended {how}") from None
+        except BrokenPipeError:
+            raise _broken(Fault.CRASHED, f"its process ended {self._running.end(_END_S)}") from None
+
+    def _hear(self, within_s: float) -> frames.Reply:
+        """Return its reply, within the time since it was asked."""
+        child = self._running
+        try:
+            length = int.from_bytes(child.read(frames.LENGTH_BYTES, self._until), "big")
+            if length > frames.LONGEST_REPLY:
+                raise _broken(Fault.MALFORMED, f"a reply of {length} bytes, {frames.LONGEST_REPLY} are allowed")
+            reply = frames.REPLIES.decode(child.read(length, self._until))
+        except TimeoutError:
+            raise _broken(Fault.SLOW, f"no answer within {within_s:g} s") from None
+        except EOFError:
+            raise _broken(Fault.CRASHED, f"its process ended {child.end(_END_S)}") from None
         except MsgspecError as error:
             raise _broken(Fault.MALFORMED, f"its reply cannot be read: {error}") from error
         if isinstance(reply, frames.Failed):
             raise _broken(reply.fault, reply.detail)
         return reply
 
+    @property
+    def _running(self) -> Child:
+        if self._child is None:
+            raise _broken(Fault.CRASHED, "it has no process")
+        return self._child
+
+
+def ask_all(hosts: Sequence[StrategyHost], event: BarsClosed) -> list[HostedStrengths]:
+    """Ask several strategies, which decide side by side, and return what each says."""
+    for host in hosts:
+        host.pose(event)
+    return [host.answer(event.ts_event) for host in hosts]
+
 
 def _broken(fault: Fault, detail: str) -> StrategyError:
     return StrategyError(f"{fault}: {detail[: frames.DETAIL_CHARACTERS]}", fault=fault)
-
-
-async def _ended(process: Process, *, patience_s: float) -> str:
-    """Wait for the end, then make it; return how it came."""
-    try:
-        async with asyncio.timeout(patience_s):
-            code = await process.wait()
-    except TimeoutError:
-        if process.returncode is None:
-            process.kill()
-        code = await process.wait()
-    return f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
