@@ -32,6 +32,8 @@ from robotrader.engine.limits import LimitBook
 from robotrader.engine.protection import Changes, Protection
 from robotrader.engine.reconciliation import Reconciliation
 from robotrader.engine.recovery import Unsettled, unsettled
+from robotrader.engine.stages import Stages
+from robotrader.engine.strategy_sizing import WHOLE
 from robotrader.engine.trader import Trader
 from robotrader.engine.write_ahead import WriteAhead
 from robotrader.model import HostCondition, InvariantViolation, Order, OrderFilled, OrderState, RunStarted, SessionTable
@@ -252,8 +254,14 @@ def believe_any_price(patch: Patch) -> None:
 
 
 def retired_code_may_trade(patch: Patch) -> None:
-    """Ask nobody whether a strategy is still meant to trade."""
+    """Ask nobody whether a strategy is still meant to trade: neither where sizes are made nor at the gate."""
+    size_what_may_not_trade(patch)
     _without(patch, checks.authority)
+
+
+def size_what_may_not_trade(patch: Patch) -> None:
+    """Give every strategy its whole size, whatever its stage."""
+    patch.setattr(Stages, "mandate", lambda *_: WHOLE)
 
 
 def _without(patch: Patch, *left_out: Any) -> None:

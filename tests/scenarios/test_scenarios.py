@@ -6,8 +6,9 @@ import pytest
 from msgspec import structs
 
 from robotrader.bootstrap.trading import STOPPED
+from robotrader.model import Deny
 from tests.scenarios.judge import failures
-from tests.scenarios.mutants import MUTANTS
+from tests.scenarios.mutants import MUTANTS, size_what_may_not_trade
 from tests.scenarios.play import play
 from tests.scenarios.script import all_files, read
 
@@ -33,6 +34,16 @@ def test_the_scenario_fails_under_its_mutant(file: Path, tmp_path: Path, monkeyp
     scenario = read(file)
     MUTANTS[scenario.mutant](monkeypatch)
     assert failures(scenario, play(scenario, tmp_path)) != []
+
+
+def test_the_gate_refuses_retired_code_that_was_given_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size_what_may_not_trade(monkeypatch)
+    retired = next(read(file) for file in all_files() if file.stem.startswith("S01"))
+    outcome = play(retired, tmp_path)
+    assert failures(retired, outcome) == []
+    denied = [command for command in outcome.commands if isinstance(command, Deny)]
+    assert denied
+    assert {command.order.strategy for command in denied} == {"flip7"}
 
 
 def test_code_that_was_edited_trades_once_somebody_accepts_it(tmp_path: Path) -> None:
