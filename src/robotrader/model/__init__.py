@@ -24,6 +24,7 @@ from robotrader.model.commands import (
     Submit,
     VirtualTraded,
 )
+from robotrader.model.control import Action, LinkState
 from robotrader.model.corporate import CorporateAction, CorporateActionKind, Posting
 from robotrader.model.errors import (
     BadTick,
@@ -41,7 +42,6 @@ from robotrader.model.errors import (
 )
 from robotrader.model.events import (
     AccountReported,
-    Action,
     AnyEvent,
     BarsClosed,
     BorrowFeeCharged,
@@ -55,7 +55,6 @@ from robotrader.model.events import (
     ExternalOrder,
     HaltReported,
     LinkChanged,
-    LinkState,
     MarginPreviewed,
     MarketDataReported,
     OrderAccepted,

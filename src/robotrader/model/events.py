@@ -7,10 +7,10 @@ None means "always new".
 """
 
 from decimal import Decimal
-from enum import StrEnum
 
 from msgspec import Struct
 
+from robotrader.model.control import Action, LinkState
 from robotrader.model.corporate import CorporateAction
 from robotrader.model.lifecycle import LifecycleRules
 from robotrader.model.market import Bar, HaltCause, Instrument, InstrumentId, MarketDataType, Quote
@@ -19,38 +19,6 @@ from robotrader.model.portfolio import Account
 from robotrader.model.risk import HostCondition, RiskLimit, TradingState
 from robotrader.model.sessions import SessionTable
 from robotrader.model.strategy import StrategyConfig
-
-
-class Action(StrEnum):
-    """What an operator may ask of a running trader."""
-
-    LOCK = "lock"
-    HALT = "halt"
-    REDUCE = "reduce"
-    RESUME = "resume"
-    RECONCILE = "reconcile"
-    RESOLVE = "resolve"
-    LIMIT = "limit"
-    ARM = "arm"
-    PROMOTE = "promote"
-    DEMOTE = "demote"
-
-
-class LinkState(StrEnum):
-    """State of the connection to the broker.
-
-    DISCONNECTED: no way to IBKR, and none is tried now. CONNECTING: trying. SYNCING: a session is open, and what
-    happened meanwhile is being compared. READY: all is well. DEGRADED: connected, but something is unfit (a data farm,
-    a clock). RESET_WINDOW: the broker's known reset is near or under way. LOGIN_NEEDED: a person must log in.
-    """
-
-    DISCONNECTED = "DISCONNECTED"
-    CONNECTING = "CONNECTING"
-    SYNCING = "SYNCING"
-    READY = "READY"
-    DEGRADED = "DEGRADED"
-    RESET_WINDOW = "RESET_WINDOW"
-    LOGIN_NEEDED = "LOGIN_NEEDED"
 
 
 class Event(Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
