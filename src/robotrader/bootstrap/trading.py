@@ -7,8 +7,8 @@ import math
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from robotrader.adapters.process_files import single_writer
 from robotrader.bootstrap.data import CALENDAR, sessions, watched_actions
 from robotrader.bootstrap.storage import database, migrate, reader
 from robotrader.config import Settings, validate
-from robotrader.model import NANOS_PER_SECOND, BarSpec, ConfigError, JournalFailure, RunStarted, StrategyId
+from robotrader.model import NANOS_PER_SECOND, BarSpec, ConfigError, JournalFailure, Manifest, RunStarted, StrategyId
 from robotrader.ports import HostFacts
 
 log = logging.getLogger(__name__)
@@ -92,6 +92,16 @@ def _sources(settings: Settings) -> dict[StrategyId, str]:
 
 async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: Callable[[], int]) -> str:
     """Run a trader on a state folder that is ours already: its lock is held, its schema current."""
+    from robotrader.adapters.strategy_host.hosts import StrategyHosts
+
+    with closing(StrategyHosts(settings.strategies, settings.instruments)) as hosts:
+        run = _run_started(settings, hosts.start())
+        return await _run(settings, state, stop, now, run=run, ask=hosts.ask)
+
+
+async def _run(
+    settings: Settings, state: Path, stop: asyncio.Event, now: Callable[[], int], *, run: RunStarted, ask: Any
+) -> str:
     from robotrader.adapters.clocks import BrokerClock, SystemClock
     from robotrader.adapters.ibkr.broker import IbkrBroker
     from robotrader.adapters.ibkr.connection import IbkrConnection
@@ -119,10 +129,10 @@ async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: 
             latch=lambda: halt_file.read_flag(state), raise_latch=lambda why: _raise_latch(state, why),
             broker=broker, sessions=table, reconciles=not where.lock_step, actions=actions,
             borrow_rate=Decimal(repr(where.borrow_rate)), host=settings.host,
-            measure=HostFacts if where.lock_step else lambda: host.measure(state, journal.slowest_s),
+            ask=ask, measure=HostFacts if where.lock_step else lambda: host.measure(state, journal.slowest_s),
             feed=_feed(connection, inbox, clock, settings, sessions=table, actions=actions),
         )  # fmt: skip
-        runner = Runner(world, _run_started(settings), warmup_bars=_warmup_bars(settings))
+        runner = Runner(world, run, warmup_bars=_warmup_bars(settings, run.manifests))
         await runner.start()
         ticks = None if where.lock_step else _tick(inbox, clock)
         async with _background(_watch(stop, runner), link.run(), _hold_lease(state, runner), ticks):
@@ -134,17 +144,17 @@ async def run_trader(settings: Settings, state: Path, stop: asyncio.Event, now: 
         await journal.close()
 
 
-def _warmup_bars(settings: Settings) -> int:
+def _warmup_bars(settings: Settings, hosted: Mapping[StrategyId, Manifest]) -> int:
     """Return how many bars the strategies, the sizes of their positions and limits by daily volume look back at."""
     from robotrader.engine.market import ADV_SESSIONS, SESSION_NS
     from robotrader.portfolio.sizing import looks_back
     from robotrader.strategy.loading import load_strategy
 
-    declared = [load_strategy(s.source, s.parameters).manifest.warmup_bars for s in settings.strategies]
+    manifests = [hosted.get(s.id) or load_strategy(s.source, s.parameters).manifest for s in settings.strategies]
     limits, spec, volumes = settings.limits, settings.data.bar_spec, 0
     if limits.max_order_adv_ratio is not None or limits.max_position_adv_ratio is not None:
         volumes = (ADV_SESSIONS + 1) * math.ceil(SESSION_NS / spec.nanos)  # one more: today's is not whole yet
-    return max(*declared, looks_back(settings.strategies), volumes)
+    return max(*(m.warmup_bars for m in manifests), looks_back(settings.strategies), volumes)
 
 
 def _raise_latch(state: Path, reason: str) -> None:
@@ -183,12 +193,12 @@ def _supervisor(connection: Any, inbox: Any, clock: Any, settings: Settings, *, 
     )  # fmt: skip
 
 
-def _run_started(settings: Settings) -> RunStarted:
+def _run_started(settings: Settings, hosted: dict[StrategyId, Manifest]) -> RunStarted:
     return RunStarted(
         ts_event=0, ts_init=0, epoch=0, run_id=f"run-{time.time_ns()}-{os.getpid()}", mode=settings.mode,
         account=settings.broker.account, strategies=settings.strategies, instruments=settings.instruments,
         limits=settings.limits, code_version=__version__, borrow_rate=settings.broker.borrow_rate or None,
-        sources=_sources(settings), lifecycle=settings.lifecycle,
+        sources=_sources(settings), lifecycle=settings.lifecycle, manifests=hosted,
     )  # fmt: skip
 
 

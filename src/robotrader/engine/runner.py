@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from robotrader.engine.agenda import Agenda
+from robotrader.engine.asking import refill
 from robotrader.engine.borrowing import BorrowFees
 from robotrader.engine.reconciliation import Reconciliation
 from robotrader.engine.recovery import ReplayResult, replay
@@ -96,9 +97,11 @@ class Runner:
             raise InvariantViolation(
                 f"the journal was not written by this code and configuration: {self._replayed.first_difference}"
             )
+        if self._run.manifests:
+            refill(rows, self._warmup_bars, world.ask)
         trader = self._replayed.trader
         self._path = WriteAhead(trader=trader, journal=world.journal, broker=world.broker, clock=world.clock,
-                                halted=world.latch, raise_latch=world.raise_latch)  # fmt: skip
+                                halted=world.latch, raise_latch=world.raise_latch, ask=world.ask)  # fmt: skip
         self._path.bar_ns, self._path.last_bars_ts = self._replayed.last_bars_ns, self._replayed.last_bars_ts
         self._path.cancels |= self._replayed.cancels
         self._path.epoch = await world.journal.begin_run(self._run.run_id, self._run.code_version)

@@ -19,6 +19,7 @@ from robotrader.model import (
     Manifest,
     RequestReceived,
     RunStarted,
+    SignalsComputed,
     Stage,
     StageJudged,
     StrategyConfig,
@@ -29,6 +30,7 @@ from robotrader.model import (
 )
 from robotrader.risk.triggers import Trip
 from robotrader.strategy.contract import SignalSource, SourceFactory
+from robotrader.strategy.hosted import HostedRows
 
 
 class _Shared:
@@ -44,6 +46,11 @@ class _Shared:
         self._ts = -1
         self._split: tuple[object, ...] = ()
         self.said: Sequence[float] = ()
+
+    def hear(self, event: SignalsComputed) -> None:
+        """Take in what a process of its own says of the bars that come next."""
+        if isinstance(self._source, HostedRows):
+            self._source.hear(event)
 
     def on_bars(self, event: BarsClosed) -> Sequence[float]:
         """Return the strengths at these bars."""
@@ -71,20 +78,30 @@ class StagedTrader(Trader):
 
     def __init__(self, source: SourceFactory) -> None:
         self._make = source
-        self._shared: dict[StrategyId, tuple[StrategyConfig, Manifest, _Shared]] = {}
+        self._shared: dict[StrategyId, tuple[object, Manifest, _Shared]] = {}
+        self._run: RunStarted | None = None
         super().__init__(self._share)
         self.stages = Stages()
 
     def _share(self, config: StrategyConfig, instruments: tuple[Instrument, ...]) -> tuple[Manifest, SignalSource]:
-        """Return the source of a strategy for one of its books: the same for all, while its configuration is."""
-        plain = structs.replace(config, stage=Stage.PAPER)
-        if config.id not in self._shared or self._shared[config.id][0] != plain:
-            manifest, source = self._make(config, instruments)
-            self._shared[config.id] = plain, manifest, _Shared(source, len(config.universe))
+        """Return the source of a strategy for one of its books: the same for all, while its configuration is.
+
+        One in a process of its own starts anew with other code; of one in this process, a replay has seen it all.
+        """
+        hosted = self._run.manifests.get(config.id) if self._run else None
+        code = self._run.sources.get(config.id) if self._run and hosted else None
+        key, width = (structs.replace(config, stage=Stage.PAPER), hosted, code), len(config.universe)
+        if config.id not in self._shared or self._shared[config.id][0] != key:
+            manifest, source = (hosted, HostedRows(width)) if hosted else self._make(config, instruments)
+            self._shared[config.id] = key, manifest, _Shared(source, width)
         return self._shared[config.id][1:]
 
     def handle(self, event: AnyEvent) -> Sequence[AnyCommand]:
         """Take one event in: first what it means for stages, then for the real books, then for the virtual ones."""
+        if isinstance(event, SignalsComputed):
+            self._shared[event.strategy][2].hear(event)
+            return ()
+        self._run = event if isinstance(event, RunStarted) else self._run
         judged = self._judged(event)
         if judged:
             self._entrust()
@@ -128,6 +145,8 @@ class StagedTrader(Trader):
                 record.virtual = VirtualBook(self._share)
             if record.virtual is not None:
                 record.virtual.begin(run, record.config)
+            if not self._shared[record.config.id][2].fault:  # it is other code by now
+                record.faults.clear()
         self._entrust()
 
     def _entrust(self) -> None:

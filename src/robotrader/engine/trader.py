@@ -66,6 +66,7 @@ from robotrader.model import (
     RunEnded,
     RunStarted,
     SetTradingState,
+    SignalsComputed,
     StrategyConfig,
     TradingHalted,
     TradingState,
@@ -125,8 +126,8 @@ class Trader:
                 return self._controlled(event)
             case RunStarted():
                 return self._configure(event)
-            case Recovered():
-                return NOTHING if event.at_end else self._protect_all(event)
+            case Recovered() | SignalsComputed():
+                return NOTHING if isinstance(event, SignalsComputed) or event.at_end else self._protect_all(event)
             case (
                 RunEnded() | PositionReported()
                 | AccountReported() | BorrowReported() | HaltReported() | MarketDataReported() | MarginPreviewed()

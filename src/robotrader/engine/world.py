@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from robotrader.engine.asking import Ask, nobody
 from robotrader.engine.inbox import Inbox
 from robotrader.model import CorporateAction, SessionTable
 from robotrader.ports import Broker, Clock, HostFacts, Journal, Link, MarketData
@@ -22,7 +23,7 @@ class World(Struct, frozen=True, kw_only=True):
     `latch` says why nothing may be sent (flag file), None if it may; `raise_latch` raises it, and never fails.
     `reconciles`: the broker is compared with at intervals too, which a clock that stands between sessions does not
     need. `actions` gives every version of each corporate action. `measure` looks at this machine, and `host` says how
-    good it must be.
+    good it must be. `ask` asks the strategies that run in processes of their own.
     """
 
     journal: Journal
@@ -40,3 +41,4 @@ class World(Struct, frozen=True, kw_only=True):
     measure: Callable[[], HostFacts] = HostFacts
     host: HostLimits = HostLimits()
     raise_latch: Callable[[str], None] = _keep_in_mind
+    ask: Ask = nobody

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import structs
 
+from robotrader.engine.asking import Ask, nobody, with_answers
 from robotrader.engine.invariants import violations
 from robotrader.engine.projection import Projection
 from robotrader.engine.response import respond
@@ -58,13 +59,13 @@ class WriteAhead:
 
     def __init__(
         self, *, trader: Trader, journal: Journal, broker: Broker, clock: Clock, halted: Callable[[], str | None],
-        raise_latch: Callable[[str], None] = log.info,
+        raise_latch: Callable[[str], None] = log.info, ask: Ask = nobody,
     ) -> None:  # fmt: skip
         self._trader = trader
         self._journal = journal
         self._broker = broker
         self._clock = clock
-        self._halted, self._raise_latch = halted, raise_latch
+        self._halted, self._raise_latch, self._ask = halted, raise_latch, ask
         self.bar_ns = 0
         self.last_bars_ts: int | None = None
         self.epoch = 0
@@ -82,8 +83,9 @@ class WriteAhead:
             The new commands, in order; nothing of them has left the process yet.
         """
         out: list[AnyCommand] = []
+        heard = with_answers(arrivals, self._ask)  # before the transaction: nobody's code runs while it is open
         async with self._journal.transaction() as tx:
-            for arrival in arrivals:
+            for arrival in heard:
                 if isinstance(arrival, BrokerMessage):
                     message = structs.replace(arrival, ts_init=self._clock.now())
                     tx.raw(message)

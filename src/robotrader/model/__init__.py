@@ -77,6 +77,7 @@ from robotrader.model.events import (
     RequestReceived,
     RunEnded,
     RunStarted,
+    SignalsComputed,
     TradingHalted,
 )
 from robotrader.model.lifecycle import (
@@ -253,6 +254,7 @@ __all__ = [
     "SetTradingState",
     "Side",
     "Signal",
+    "SignalsComputed",
     "SpecialDay",
     "Stage",
     "StaleData",

@@ -18,7 +18,7 @@ from robotrader.model.orders import Commission, Fill, OrderId, Side, StrategyId
 from robotrader.model.portfolio import Account
 from robotrader.model.risk import HostCondition, RiskLimit, TradingState
 from robotrader.model.sessions import SessionTable
-from robotrader.model.strategy import StrategyConfig
+from robotrader.model.strategy import Manifest, StrategyConfig
 
 
 class Event(Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
@@ -38,7 +38,8 @@ class RunStarted(Event, frozen=True, kw_only=True):
     """A trader process took the journal: everything its decisions depend on; `sessions` are the coming ones.
 
     `borrow_rate` is what shorts are taken to pay a year, as nobody tells; None = not set. `sources` are the SHA-256 of
-    the strategies' files. Without a `lifecycle`, only operators change stages.
+    the strategies' files, `manifests` of those in processes of their own, whose `SignalsComputed` are recorded.
+    Without a `lifecycle`, only operators change stages.
     """
 
     run_id: str
@@ -53,6 +54,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     sessions: SessionTable | None = None
     borrow_rate: float | None = None
     lifecycle: LifecycleRules | None = None
+    manifests: dict[StrategyId, Manifest] = {}
 
     @property
     def source_id(self) -> str | None:
@@ -76,6 +78,24 @@ class RunEnded(Event, frozen=True, kw_only=True):
 
     run_id: str
     reason: str
+
+
+class SignalsComputed(Event, frozen=True, kw_only=True):
+    """What a strategy in a process of its own says of the bars that come next.
+
+    One strength per instrument of its universe, None = no view. `compared`: how many signals it computed anew since it
+    last said so, and how many came out otherwise. `fault` says why it is quarantined: it has no view from then on.
+    """
+
+    strategy: StrategyId
+    strengths: tuple[float | None, ...]
+    compared: tuple[int, int] = (0, 0)
+    fault: str = ""
+
+    @property
+    def source_id(self) -> str | None:
+        """Return strategy and time: it is asked once."""
+        return f"{self.strategy}@{self.ts_event}"
 
 
 class BarsClosed(Event, frozen=True, kw_only=True):
@@ -429,6 +449,7 @@ AnyEvent = (
     RunStarted
     | Recovered
     | RunEnded
+    | SignalsComputed
     | BarsClosed
     | LinkChanged
     | ConditionChanged

@@ -103,6 +103,9 @@ class StrategyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     A target stays as it is where it would change by less than the part `turnover_buffer` of the larger one. Names whose
     returns correlate above `cluster_correlation` share one exposure, where the sizer sizes all names together.
     `drawdown_throttle` makes targets smaller in a drawdown, as in `portfolio/allocation.py`: `0.05:0.5,0.10:0`.
+
+    A trader runs a strategy's file in a process of its own, unless `isolated` is not set: for what cannot be imported
+    there (Numba), and is trusted like the trader itself.
     """
 
     id: StrategyId
@@ -120,3 +123,4 @@ class StrategyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cluster_correlation: float | None = None
     drawdown_throttle: str | None = None
     stage: Stage = Stage.PAPER
+    isolated: bool = True

@@ -1,22 +1,25 @@
 """A strategy that follows yesterday's move, or fades it."""
 
+from typing import ClassVar
+
 import numpy as np
-from msgspec import structs
 
 from robotrader.data.panel import Floats, Panel
-from robotrader.model import Manifest
-from tests.scenarios.flip import Flip
+from robotrader.model import BarSpec, Manifest, Parameter, StrategyId
 
 
-class Follow(Flip):
+class Follow:
     """Hold long after a rise, short after a fall."""
+
+    PARAMETERS: ClassVar[dict[str, Parameter]] = {}
 
     sign = 1
 
     @property
     def manifest(self) -> Manifest:
         """Return the declaration."""
-        return structs.replace(super().manifest, warmup_bars=2)
+        return Manifest(id=StrategyId("follow"), version="1", hypothesis="None: it only trades.", bar_spec=BarSpec.DAY,
+                        warmup_bars=2, parameters=self.PARAMETERS)  # fmt: skip
 
     def signals(self, panel: Panel) -> Floats:
         """Return 1 after a rise, -1 after a fall, NaN at first."""

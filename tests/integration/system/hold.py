@@ -1,20 +1,23 @@
 """A strategy that buys once and keeps."""
 
+from typing import ClassVar
+
 import numpy as np
-from msgspec import structs
 
 from robotrader.data.panel import Floats, Panel
-from robotrader.model import Manifest
-from tests.scenarios.flip import Flip
+from robotrader.model import BarSpec, Manifest, Parameter, StrategyId
 
 
-class Hold(Flip):
+class Hold:
     """Hold everything, always."""
+
+    PARAMETERS: ClassVar[dict[str, Parameter]] = {}
 
     @property
     def manifest(self) -> Manifest:
         """Return the declaration."""
-        return structs.replace(super().manifest, warmup_bars=2)
+        return Manifest(id=StrategyId("hold"), version="1", hypothesis="None: it holds.", bar_spec=BarSpec.DAY,
+                        warmup_bars=2, parameters=self.PARAMETERS)  # fmt: skip
 
     def signals(self, panel: Panel) -> Floats:
         """Return 1 throughout."""

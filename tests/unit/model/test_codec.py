@@ -56,6 +56,7 @@ from robotrader.model import (
     SetLimits,
     SetTradingState,
     Side,
+    SignalsComputed,
     Stage,
     StageJudged,
     TradingHalted,
@@ -75,6 +76,7 @@ EVENTS: tuple[AnyEvent, ...] = (
     RunEnded(**AT, run_id="r", reason="x"),
     make.link(LinkState.READY),
     ConditionChanged(**AT, condition=HostCondition.DISK, state=TradingState.REDUCING, detail="x"),
+    SignalsComputed(**AT, strategy=make.TREND, strengths=(0.5, None), compared=(2, 1), fault="x"),
     make.bars_closed(), OrderSending(**OF, epoch=1, broker_order_id=2), make.accepted(make.order().id),  # type: ignore[arg-type]
     OrderConfirmed(**OF),  # type: ignore[arg-type]
     OrderSuspended(**OF, reason="x"), OrderPendingCancel(**OF), OrderReplacing(**OF, epoch=1),  # type: ignore[arg-type]
@@ -161,6 +163,7 @@ def test_what_happens_once_has_a_key_and_what_may_repeat_has_none() -> None:
     keys = {type(e).__name__: e.source_id for e in (*EVENTS, fill)}
     assert keys["OrderFilled"] == "e.02"
     assert keys["OrderAccepted"] == f"{order.id}/7"
+    assert keys["SignalsComputed"] == f"{make.TREND}@1"
     assert keys["BarsClosed"] == f"1d@{make.T0}"
     assert {name for name, key in keys.items() if key is None} == {
         "Recovered", "RunEnded", "OrderConfirmed", "OrderSuspended", "OrderPendingCancel", "OrderReplacing",

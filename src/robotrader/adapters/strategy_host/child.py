@@ -11,6 +11,8 @@ from robotrader.model import BarsClosed, StrategyError
 from robotrader.strategy.contract import TrailingWindow
 from robotrader.strategy.loading import load_strategy
 
+_DAY_NS = 86_400 * 10**9
+
 
 def main(*, no_network: bool) -> None:
     """Be that process; what a strategy prints goes nowhere, the trader's pipes are hidden from it."""
@@ -37,11 +39,13 @@ def main(*, no_network: bool) -> None:
         why = f"{type(error).__name__}: {error}"[: frames.DETAIL_CHARACTERS]
         _say(outgoing, frames.Failed(fault=frames.Fault.RAISED, detail=why))
         return
+    last = 0
     for question in asked:
         match question:
             case frames.Ask(event=event):
                 allow(limits.bar_s)
-                _say(outgoing, _answer(window, event))
+                _say(outgoing, _answer(window, event, last))
+                last = event.ts_event
             case frames.Split():
                 window.on_split(question.instrument, question.ratio, question.ex_at)
             case frames.Start():
@@ -53,9 +57,12 @@ def _questions(incoming: IO[bytes]) -> Iterator[frames.Question]:
         yield frames.QUESTIONS.decode(incoming.read(int.from_bytes(length, "big")))
 
 
-def _answer(window: TrailingWindow, event: BarsClosed) -> frames.Reply:
+def _answer(window: TrailingWindow, event: BarsClosed, last: int) -> frames.Reply:
+    """Answer as in process, where a session that ended before these bars is compared then."""
+    new_day = last and not event.warmup and last // _DAY_NS != event.ts_event // _DAY_NS
     try:
-        return frames.Row(ts_event=event.ts_event, strengths=tuple(window.on_bars(event)))
+        compared = window.compared() if new_day else (0, 0)
+        return frames.Row(ts_event=event.ts_event, strengths=tuple(window.on_bars(event)), compared=compared)
     except StrategyError as error:
         fault = frames.Fault.CONTRACT if error.__cause__ is None else frames.Fault.RAISED
         return frames.Failed(fault=fault, detail=error.message[: frames.DETAIL_CHARACTERS])

@@ -73,10 +73,11 @@ class Ready(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Row(Struct, frozen=True, kw_only=True, tag=True):
-    """The strengths at `ts_event`, NaN = no view."""
+    """The strengths at `ts_event`, NaN = no view; `compared` as `SignalSource.compared`, on a new day's first bars."""
 
     ts_event: int
     strengths: tuple[float, ...]
+    compared: tuple[int, int] = (0, 0)
 
 
 class Failed(Struct, frozen=True, kw_only=True, tag=True):

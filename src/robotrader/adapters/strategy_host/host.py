@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from msgspec import MsgspecError, Struct, structs
+from msgspec import MsgspecError, structs
 
 from robotrader.adapters.strategy_host import frames
 from robotrader.adapters.strategy_host.frames import Fault
@@ -19,9 +19,9 @@ from robotrader.model import (
     Instrument,
     InstrumentId,
     Manifest,
+    SignalsComputed,
     StrategyConfig,
     StrategyError,
-    StrategyId,
 )
 
 log = logging.getLogger(__name__)
@@ -34,19 +34,7 @@ _PROGRAM = (
 _END_S = 1.0
 
 T = TypeVar("T")
-
-
-class HostedStrengths(Struct, frozen=True, kw_only=True):
-    """What a strategy said at `ts_event`: one strength per universe instrument, None = no view.
-
-    `fault` and `detail` say why it is quarantined: no view on anything, from then on.
-    """
-
-    strategy: StrategyId
-    ts_event: int
-    strengths: tuple[float | None, ...]
-    fault: Fault | None = None
-    detail: str = ""
+_Said = tuple[tuple[float | None, ...], tuple[int, int]]
 
 
 class StrategyHost:
@@ -70,7 +58,7 @@ class StrategyHost:
         self._child: Child | None = None
         self._until = 0.0
         self.scratch: Path | None = None
-        self._fault: tuple[Fault, str] | None = None
+        self.fault = ""  # why it is quarantined
 
     @property
     def pid(self) -> int | None:
@@ -100,7 +88,7 @@ class StrategyHost:
                         self._config.id)  # fmt: skip
         return ready.manifest
 
-    def ask(self, event: BarsClosed) -> HostedStrengths:
+    def ask(self, event: BarsClosed) -> SignalsComputed:
         """Return what the strategy says of a cross-section; after a fault it is ended and has no view."""
         return ask_all([self], event)[0]
 
@@ -110,22 +98,21 @@ class StrategyHost:
         question = frames.Ask(event=structs.replace(event, bars=own, quotes=()))
         self._guarded(lambda: self._say(question, self._limits.bar_s))
 
-    def answer(self, ts_event: int) -> HostedStrengths:
+    def answer(self, ts_event: int) -> SignalsComputed:
         """Return the answer to what was posed last."""
         said = self._guarded(lambda: self._judged(self._hear(self._limits.bar_s), ts_event))
-        found: tuple[float | None, ...] = said or (None,) * len(self._instruments)
-        fault, detail = self._fault or (None, "")
-        return HostedStrengths(strategy=self._config.id, ts_event=ts_event, strengths=found, fault=fault,
-                               detail=detail)  # fmt: skip
+        strengths, compared = said or ((None,) * len(self._instruments), (0, 0))
+        return SignalsComputed(ts_event=ts_event, ts_init=ts_event, strategy=self._config.id, strengths=strengths,
+                               compared=compared, fault=self.fault)  # fmt: skip
 
     def _guarded(self, action: Callable[[], T]) -> T | None:
         """Act while the strategy is not quarantined, and quarantine it where it breaks its contract."""
-        if self._fault is not None:
+        if self.fault:
             return None
         try:
             return action()
         except StrategyError as error:
-            self._fault = (error.context["fault"], error.message)  # type: ignore[assignment]
+            self.fault = error.message
             log.error("%s is quarantined: %s", self._config.id, error.message)  # noqa: TRY400 - not our fault
             self.close()
             return None
@@ -145,14 +132,15 @@ class StrategyHost:
             shutil.rmtree(self.scratch, ignore_errors=True)
             self.scratch = None
 
-    def _judged(self, reply: frames.Reply, ts_event: int) -> tuple[float | None, ...]:
-        """Return a row's strengths; the other process is believed nothing."""
+    def _judged(self, reply: frames.Reply, ts_event: int) -> _Said:
+        """Return a row's strengths, and what it compared; the other process is believed nothing."""
         columns = len(self._instruments)
         if not isinstance(reply, frames.Row) or (reply.ts_event, len(reply.strengths)) != (ts_event, columns):
             raise _broken(Fault.MALFORMED, f"expected {columns} strengths at {ts_event}, found {reply}")
         if largest := max((abs(s) for s in reply.strengths if abs(s) > 1), default=0):
             raise _broken(Fault.CONTRACT, f"strengths must lie in [-1, 1], found {largest}")
-        return tuple(s if s == s else None for s in reply.strengths)  # noqa: PLR0124 - not NaN
+        strengths = tuple(s if s == s else None for s in reply.strengths)  # noqa: PLR0124 - not NaN
+        return strengths, reply.compared
 
     def _say(self, question: frames.Question, within_s: float) -> None:
         self._until = deadline(within_s)
@@ -188,7 +176,7 @@ class StrategyHost:
         return self._child
 
 
-def ask_all(hosts: Sequence[StrategyHost], event: BarsClosed) -> list[HostedStrengths]:
+def ask_all(hosts: Sequence[StrategyHost], event: BarsClosed) -> list[SignalsComputed]:
     """Ask several strategies, which decide side by side, and return what each says."""
     for host in hosts:
         host.pose(event)
