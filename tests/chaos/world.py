@@ -255,7 +255,7 @@ class _Stage:
     def _settings(self, port: int) -> Settings:
         universe = tuple(i.id for i in self._panel.instruments[: len(self._plan.symbols)])
         flip = StrategyConfig(id=StrategyId("flip"), source=_FLIP + self._plan.strategy, universe=universe,
-                              capital=CASH, sizer=self._plan.sizer, stop_loss=self._plan.stop_loss,
+                              isolated=False, capital=CASH, sizer=self._plan.sizer, stop_loss=self._plan.stop_loss,
                               take_profit=self._plan.take_profit, time_exit=self._plan.time_exit)  # fmt: skip
         broker = BrokerSettings(port=port, account=_ACCOUNT, client_id=7, lock_step=True)
         return Settings(broker=broker, data=DataSettings(universe=universe), strategies=(flip,))

@@ -336,7 +336,7 @@ class _Stage:
             risk=msgspec.convert(scenario.risk | (scenario.risk_later if later else {}), RiskSettings, strict=False),
             strategies=tuple(
                 StrategyConfig(id=StrategyId(name), source=self._source(), universe=universe,
-                               capital=CASH / copies,
+                               isolated=False, capital=CASH / copies,
                                sizer=scenario.sizer or f"fixed:{100 + n if copies == 1 else 1 + n}",
                                stop_loss=scenario.stop_loss, take_profit=scenario.take_profit,
                                stage=Stage.RETIRED if n in scenario.retired else Stage.PAPER)
